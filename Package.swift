@@ -1,0 +1,104 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+let package = Package(
+    name: "rocket",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "rocket", targets: ["rocket"])],
+    dependencies: [
+        // HTTP server: routing, back-pressure, graceful shutdown.
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+        // HTTP client: a command talks to the server that holds the data directory.
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        // The embedded store.
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        // Access tokens (JWT) and hashes.
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        // The command line, its configuration file and environment.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        // Start, stop, logs.
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
+    targets: [
+        .systemLibrary(name: "CCrypt", path: "Sources/CCrypt"),
+        .target(name: "RocketModel"),
+        .target(name: "RocketPlanning", dependencies: ["RocketModel"]),
+        .target(
+            name: "RocketDatabase",
+            dependencies: [
+                "RocketModel", "RocketPlanning",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        .target(
+            name: "RocketEngine",
+            dependencies: [
+                "RocketModel", "RocketPlanning", "RocketDatabase", "CCrypt",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        .target(
+            name: "RocketServer",
+            dependencies: [
+                "RocketModel", "RocketPlanning", "RocketEngine",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "JWTKit", package: "jwt-kit"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        .executableTarget(
+            name: "rocket",
+            dependencies: [
+                "RocketModel", "RocketPlanning", "RocketDatabase", "RocketEngine", "RocketServer",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            resources: [.embedInCode("Resources/helpdesk.json")]
+        ),
+        .target(
+            name: "RocketTestSupport",
+            dependencies: [
+                "RocketModel", "RocketPlanning", "RocketDatabase", "RocketEngine", "RocketServer",
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+            ]
+        ),
+        .testTarget(name: "RocketModelTests", dependencies: ["RocketModel", "RocketTestSupport"]),
+        .testTarget(name: "RocketPlanningTests", dependencies: ["RocketPlanning", "RocketTestSupport"]),
+        .testTarget(name: "RocketDatabaseTests", dependencies: ["RocketDatabase", "RocketTestSupport"]),
+        .testTarget(name: "RocketServerTests", dependencies: ["RocketServer", "RocketTestSupport"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+// One set of flags for every target that is written in Swift.
+for target in package.targets where target.type != .system {
+    target.swiftSettings = [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    ]
+}

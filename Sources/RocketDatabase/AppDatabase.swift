@@ -1,0 +1,82 @@
+package import RocketPlanning
+
+// The door to disk. A store runs statements and owns connections; it knows no entity and no rule.
+
+/// A transaction as a pure stepper: it is given what its statements gave and says what comes next. A store can run
+/// it inside one synchronous closure, drive it over a network, or run it again from the start after a deadlock.
+///
+/// A script is a value: every run begins with a fresh copy.
+package protocol TransactionScript<Outcome>: Sendable {
+    associatedtype Outcome: Sendable
+
+    /// - Parameter results: what the statements of the last step gave, in their order; empty at the start.
+    /// - Throws: whatever makes the transaction roll back; the caller gets the same error.
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<Outcome>
+}
+
+package enum TransactionStep<Outcome: Sendable>: Sendable {
+    /// Run these in order, then ask again.
+    case run([SQLStatement])
+    /// Commit, and give this to the caller.
+    case done(Outcome)
+}
+
+/// How a write shares the store with other writes.
+package enum WriteMode: Sendable {
+    /// May share a commit with others that wait; each fails or holds alone.
+    case shared
+    /// In a transaction of its own: changes of the schema, imports. Foreign keys are checked at the commit.
+    case alone
+}
+
+/// One app's database, or the management database.
+package protocol AppDatabase: Sendable {
+    var dialect: SQLDialect { get }
+
+    /// Runs a script that only reads. All of its statements see the database at one moment.
+    ///
+    /// - Throws: ``DatabaseFailure``, or what the script throws.
+    func read<Script: TransactionScript>(_ script: Script) async throws -> Script.Outcome
+
+    /// Runs a script in a transaction. When this returns, the transaction is committed; when it throws, nothing
+    /// has changed.
+    ///
+    /// - Throws: ``DatabaseFailure``, or what the script throws.
+    func write<Script: TransactionScript>(_ script: Script, mode: WriteMode) async throws -> Script.Outcome
+
+    /// Ends what runs and closes every connection. Later calls fail as unavailable.
+    func close() async
+}
+
+extension AppDatabase {
+    package func write<Script: TransactionScript>(_ script: Script) async throws -> Script.Outcome {
+        try await write(script, mode: .shared)
+    }
+
+    /// Runs statements that do not depend on each other and gives their results.
+    package func read(_ statements: [SQLStatement]) async throws -> [StatementResult] {
+        try await read(StatementList(statements: statements))
+    }
+
+    package func write(_ statements: [SQLStatement], mode: WriteMode = .shared) async throws -> [StatementResult] {
+        try await write(StatementList(statements: statements), mode: mode)
+    }
+}
+
+/// A script of statements that are known from the start.
+package struct StatementList: TransactionScript {
+    private let statements: [SQLStatement]
+    private var isRunning = false
+
+    package init(statements: [SQLStatement]) {
+        self.statements = statements
+    }
+
+    package mutating func next(_ results: [StatementResult]) -> TransactionStep<[StatementResult]> {
+        guard isRunning else {
+            isRunning = true
+            return .run(statements)
+        }
+        return .done(results)
+    }
+}

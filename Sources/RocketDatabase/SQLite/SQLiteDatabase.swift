@@ -1,0 +1,101 @@
+package import Logging
+package import RocketPlanning
+
+// The embedded store. One connection writes (and checkpoints: SQLite before 3.51.3 can corrupt a write-ahead log
+// that two connections checkpoint); the others only read. Callers that wait share a turn: reads a wake-up of a
+// reader, writes a commit.
+
+/// How hard a commit is pushed to the disk (https://www.sqlite.org/pragma.html#pragma_synchronous).
+package enum SQLiteSynchronous: String, Sendable {
+    /// Every commit is synced: an acknowledged write survives a power cut.
+    case full
+    /// A commit survives a crash of the process, but perhaps not a power cut.
+    case normal
+}
+
+package struct SQLiteSettings: Sendable {
+    package var synchronous = SQLiteSynchronous.full
+    package var readerCount = 2
+    /// Callers that may wait for their turn before further ones are refused.
+    package var maximumWaiting = 1024
+    /// How long a caller waits for its turn.
+    package var waitLimit = Duration.seconds(10)
+    /// How long one script may keep a connection busy before it is interrupted.
+    package var statementLimit = Duration.seconds(30)
+
+    package init() {}
+}
+
+package final class SQLiteDatabase: AppDatabase {
+    package let dialect = SQLDialect.sqlite
+    private let writer: SQLiteConnection
+    private let readers: [SQLiteConnection]
+    private let writes: TurnQueue
+    private let reads: TurnQueue
+
+    /// Opens the file, making it where it is not there.
+    ///
+    /// - Throws: ``DatabaseFailure/unavailable(cause:)``.
+    package init(path: String, settings: SQLiteSettings = SQLiteSettings(), logger: Logger) throws {
+        do {
+            writer = try SQLiteConnection(path: path, role: .writer(settings.synchronous), settings)
+            readers = try (0..<settings.readerCount).map { _ in
+                try SQLiteConnection(path: path, role: .reader, settings)
+            }
+        } catch {
+            throw DatabaseFailure.unavailable(cause: "\(path): \(error)")
+        }
+        writes = TurnQueue(workers: 1, limit: settings.maximumWaiting, waitLimit: settings.waitLimit)
+        reads = TurnQueue(workers: settings.readerCount, limit: settings.maximumWaiting, waitLimit: settings.waitLimit)
+    }
+
+    package func read<Script: TransactionScript>(_ script: Script) async throws -> Script.Outcome {
+        try await withCheckedThrowingContinuation { continuation in
+            enqueue(ScriptTurn(script, .shared, continuation), in: reads) { worker in
+                self.readers[worker].schedule { connection in self.drainReads(worker, connection) }
+            }
+        }
+    }
+
+    package func write<Script: TransactionScript>(_ script: Script, mode: WriteMode) async throws -> Script.Outcome {
+        try await withCheckedThrowingContinuation { continuation in
+            enqueue(ScriptTurn(script, mode, continuation), in: writes) { _ in
+                self.writer.schedule { connection in self.drainWrites(connection) }
+            }
+        }
+    }
+
+    private func enqueue(_ turn: any Turn, in queue: TurnQueue, wake: (Int) -> Void) {
+        switch queue.add(turn) {
+        case .added: break
+        case .addedAndWake(let worker): wake(worker)
+        case .refused(let failure): turn.fail(failure)
+        }
+    }
+
+    private func drainReads(_ worker: Int, _ connection: borrowing SQLiteAccess) {
+        while true {
+            let turns = reads.take(upTo: 1, worker: worker)
+            guard !turns.isEmpty else { return }
+            for turn in turns { turn.runReading(connection) }
+        }
+    }
+
+    private func drainWrites(_ connection: borrowing SQLiteAccess) {
+        while true {
+            let turns = writes.take(upTo: Self.maximumBatch, worker: 0)
+            guard !turns.isEmpty else { return }
+            WriteBatch.run(turns, connection)
+        }
+    }
+
+    /// More writers in one commit gain little and make the first wait longer.
+    private static let maximumBatch = 64
+
+    package func close() async {
+        for turn in writes.close() + reads.close() { turn.fail(.unavailable(cause: "the database is closed")) }
+        // Readers first: the last connection to close checkpoints, and only the writer may.
+        for reader in readers { await reader.close() }
+        await writer.close()
+    }
+}

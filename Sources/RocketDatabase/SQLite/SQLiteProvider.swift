@@ -1,0 +1,80 @@
+import Dispatch
+package import Foundation
+package import Logging
+
+/// Databases as files: `management.db` in the data directory and `apps/<name>.db`.
+package final class SQLiteProvider: DatabaseProvider {
+    package let driver = "sqlite"
+    private let directory: URL
+    private let settings: SQLiteSettings
+    private let logger: Logger
+    /// Opening and removing files blocks; it has a queue of its own.
+    private let queue = DispatchQueue(label: "rocket.sqlite.files", attributes: .concurrent)
+
+    /// - Parameter directory: the data directory, which is made where it is not there.
+    package init(directory: URL, settings: SQLiteSettings = SQLiteSettings(), logger: Logger) throws {
+        self.directory = directory
+        self.settings = settings
+        self.logger = logger
+        try FileManager.default.createDirectory(
+            at: directory.appendingPathComponent("apps"),
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700]
+        )
+    }
+
+    package func databaseName(ofApp name: String) -> String {
+        name + ".db"
+    }
+
+    package func openManagement() async throws -> any AppDatabase {
+        try await open(at: directory.appendingPathComponent("management.db"))
+    }
+
+    package func create(_ databaseName: String) async throws -> Bool {
+        let url = file(databaseName)
+        return try await onQueue {
+            guard !FileManager.default.fileExists(atPath: url.path) else { return false }
+            guard
+                FileManager.default.createFile(atPath: url.path, contents: nil, attributes: [.posixPermissions: 0o600])
+            else {
+                throw DatabaseFailure.unavailable(cause: "can't make \(url.path)")
+            }
+            return true
+        }
+    }
+
+    package func open(_ databaseName: String) async throws -> any AppDatabase {
+        let url = file(databaseName)
+        guard FileManager.default.fileExists(atPath: url.path) else {
+            throw DatabaseFailure.unavailable(cause: "\(url.path) is not there")
+        }
+        return try await open(at: url)
+    }
+
+    package func drop(_ databaseName: String) async throws {
+        let url = file(databaseName)
+        try await onQueue {
+            for suffix in ["", "-wal", "-shm", "-journal"]
+            where FileManager.default.fileExists(atPath: url.path + suffix) {
+                try FileManager.default.removeItem(atPath: url.path + suffix)
+            }
+        }
+    }
+
+    private func file(_ databaseName: String) -> URL {
+        directory.appendingPathComponent("apps").appendingPathComponent(databaseName)
+    }
+
+    private func open(at url: URL) async throws -> any AppDatabase {
+        try await onQueue { [settings, logger] in
+            try SQLiteDatabase(path: url.path, settings: settings, logger: logger)
+        }
+    }
+
+    private func onQueue<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            queue.async { continuation.resume(with: Result(catching: work)) }
+        }
+    }
+}

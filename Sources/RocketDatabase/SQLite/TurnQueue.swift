@@ -1,0 +1,141 @@
+import RocketPlanning
+import Synchronization
+
+/// A caller that waits for its turn at a connection.
+protocol Turn: Sendable {
+    var mode: WriteMode { get }
+    /// Runs a reading script and answers the caller.
+    func runReading(_ access: borrowing SQLiteAccess)
+    /// Runs a writing script and keeps its outcome until ``succeed()`` or ``fail(_:)``.
+    ///
+    /// - Throws: what made the script fail.
+    func runWriting(_ access: borrowing SQLiteAccess) throws
+    /// The commit holds: gives the caller the outcome of ``runWriting(_:)``.
+    func succeed()
+    func fail(_ failure: DatabaseFailure)
+    func fail(with error: any Error)
+}
+
+/// The callers that wait for a set of workers. It decides who runs next and when a worker must be woken; it runs
+/// nothing itself.
+final class TurnQueue: Sendable {
+    enum Admission {
+        case added
+        /// Added, and this worker sleeps: wake it.
+        case addedAndWake(worker: Int)
+        case refused(DatabaseFailure)
+    }
+
+    private struct State {
+        /// Waiting turns from `head` on; those before it are taken.
+        var waiting: [(turn: any Turn, since: ContinuousClock.Instant)] = []
+        var head = 0
+        var sleeping: [Int]
+        var isClosed = false
+    }
+
+    private let state: Mutex<State>
+    private let limit: Int
+    private let waitLimit: Duration
+
+    init(workers: Int, limit: Int, waitLimit: Duration) {
+        state = Mutex(State(sleeping: Array((0..<workers).reversed())))
+        self.limit = limit
+        self.waitLimit = waitLimit
+    }
+
+    func add(_ turn: any Turn) -> Admission {
+        let now = ContinuousClock.now
+        return state.withLock { state in
+            if state.isClosed { return .refused(.unavailable(cause: "the database is closed")) }
+            if state.waiting.count - state.head >= limit { return .refused(.overloaded) }
+            state.waiting.append((turn, now))
+            return state.sleeping.popLast().map(Admission.addedAndWake(worker:)) ?? .added
+        }
+    }
+
+    /// The next turns of a worker that is awake; none puts the worker to sleep. A turn that runs alone comes by itself.
+    func take(upTo count: Int, worker: Int) -> [any Turn] {
+        let now = ContinuousClock.now
+        var expired: [any Turn] = []
+        let taken = state.withLock { state -> [any Turn] in
+            var taken: [any Turn] = []
+            while taken.count < count, state.head < state.waiting.count {
+                let (turn, since) = state.waiting[state.head]
+                if now - since > waitLimit {
+                    expired.append(turn)
+                } else if turn.mode == .alone, !taken.isEmpty {
+                    break
+                } else {
+                    taken.append(turn)
+                }
+                state.head += 1
+                if turn.mode == .alone, !taken.isEmpty { break }
+            }
+            if state.head == state.waiting.count {
+                state.waiting.removeAll(keepingCapacity: true)
+                state.head = 0
+            } else if state.head > 256 {
+                state.waiting.removeFirst(state.head)
+                state.head = 0
+            }
+            if taken.isEmpty { state.sleeping.append(worker) }
+            return taken
+        }
+        for turn in expired { turn.fail(.overloaded) }
+        return taken
+    }
+
+    /// Takes no more; gives back those who wait.
+    func close() -> [any Turn] {
+        state.withLock { state in
+            state.isClosed = true
+            let waiting = state.waiting[state.head...].map(\.turn)
+            state.waiting = []
+            state.head = 0
+            return waiting
+        }
+    }
+}
+
+/// A caller with its script. The outcome waits here for the commit.
+final class ScriptTurn<Script: TransactionScript>: Turn {
+    let mode: WriteMode
+    private let script: Script
+    private let continuation: CheckedContinuation<Script.Outcome, any Error>
+    private let outcome = Mutex<Script.Outcome?>(nil)
+
+    init(_ script: Script, _ mode: WriteMode, _ continuation: CheckedContinuation<Script.Outcome, any Error>) {
+        self.script = script
+        self.mode = mode
+        self.continuation = continuation
+    }
+
+    func runReading(_ access: borrowing SQLiteAccess) {
+        do {
+            continuation.resume(returning: try access.readConsistently(script))
+        } catch {
+            continuation.resume(throwing: error)
+        }
+    }
+
+    func runWriting(_ access: borrowing SQLiteAccess) throws {
+        let result = try access.run(script)
+        outcome.withLock { $0 = result }
+    }
+
+    func succeed() {
+        guard let result = outcome.withLock({ $0.take() }) else {
+            preconditionFailure("a turn succeeds after it has run")
+        }
+        continuation.resume(returning: result)
+    }
+
+    func fail(_ failure: DatabaseFailure) {
+        continuation.resume(throwing: failure)
+    }
+
+    func fail(with error: any Error) {
+        continuation.resume(throwing: error)
+    }
+}

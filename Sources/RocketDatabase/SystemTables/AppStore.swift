@@ -1,0 +1,75 @@
+package import RocketModel
+package import RocketPlanning
+
+/// The statements on `_apps`.
+package struct AppStore: Sendable {
+    private let dialect: SQLDialect
+
+    package init(_ dialect: SQLDialect) {
+        self.dialect = dialect
+    }
+
+    private static let columns = "\"name\", \"display_name\", \"db_name\", \"db_driver\", \"status\", \"identity\""
+
+    /// Every app, oldest first.
+    package var all: SQLStatement {
+        SQLStatement("SELECT \(Self.columns) FROM \"_apps\" ORDER BY \"created_at\", \"name\"", output: .values)
+    }
+
+    package func app(_ name: String) -> SQLStatement {
+        statement("SELECT \(Self.columns) FROM \"_apps\" WHERE \"name\" = ", [.text(name)], .values)
+    }
+
+    package func insert(_ app: StoredApp, now: Timestamp) -> SQLStatement {
+        statement(
+            "INSERT INTO \"_apps\" (\(Self.columns), \"created_at\") VALUES (",
+            [
+                .text(app.name), .text(app.displayName), .text(app.databaseName), .text(app.driver),
+                .text(app.status.rawValue), .text(app.identity), .integer(now.microseconds),
+            ],
+            closing: ")"
+        )
+    }
+
+    package func setStatus(_ status: StoredApp.Status, of name: String) -> SQLStatement {
+        statement(
+            "UPDATE \"_apps\" SET \"status\" = ",
+            [.text(status.rawValue), .text(name)],
+            separator: " WHERE \"name\" = "
+        )
+    }
+
+    package func delete(_ name: String) -> SQLStatement {
+        statement("DELETE FROM \"_apps\" WHERE \"name\" = ", [.text(name)])
+    }
+
+    package func read(_ row: [SQLValue]) -> StoredApp? {
+        let texts = row.compactMap(\.textValue)
+        guard texts.count == 6, let status = StoredApp.Status(rawValue: texts[4]) else { return nil }
+        return StoredApp(
+            name: texts[0],
+            displayName: texts[1],
+            databaseName: texts[2],
+            driver: texts[3],
+            status: status,
+            identity: texts[5]
+        )
+    }
+
+    private func statement(
+        _ text: String,
+        _ values: [SQLValue],
+        _ output: StatementOutput = .none,
+        separator: String = ", ",
+        closing: String = ""
+    ) -> SQLStatement {
+        var sql = SQLBuilder(dialect)
+        sql.append(text)
+        for (index, value) in values.enumerated() {
+            if index > 0 { sql.append(separator) }
+            sql.bind(stored: value)
+        }
+        sql.append(closing)
+        return sql.statement(output)
+    }
+}

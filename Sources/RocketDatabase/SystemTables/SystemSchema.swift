@@ -1,0 +1,121 @@
+import RocketPlanning
+
+// The engine's own tables, one list of steps per kind of database. A step that was released is never edited: a
+// change is a new step at the end, and a database of any age takes the ones that it lacks when it is opened.
+// Instants are microseconds since 1970, truths are 0 and 1, so that one text serves both stores.
+
+package enum SystemSchema: Sendable {
+    case app
+    case management
+
+    private var steps: [[String]] {
+        switch self {
+        case .app:
+            [
+                [
+                    """
+                    CREATE TABLE "_definitions" ("kind" TEXT NOT NULL, "id" TEXT NOT NULL, "position" BIGINT NOT NULL,
+                    "content" TEXT NOT NULL, "created_at" BIGINT NOT NULL, "updated_at" BIGINT NOT NULL,
+                    PRIMARY KEY ("kind", "id"))
+                    """,
+                    """
+                    INSERT INTO "_meta" ("key", "value") VALUES ('definitions_version', 1)
+                    """,
+                ] + Self.accountTables(prefix: "_")
+            ]
+        case .management:
+            [
+                [
+                    """
+                    CREATE TABLE "_apps" ("name" TEXT PRIMARY KEY NOT NULL, "display_name" TEXT NOT NULL,
+                    "db_name" TEXT NOT NULL, "db_driver" TEXT NOT NULL, "status" TEXT NOT NULL,
+                    "identity" TEXT NOT NULL, "created_at" BIGINT NOT NULL)
+                    """
+                ] + Self.accountTables(prefix: "_platform_")
+            ]
+        }
+    }
+
+    private static func accountTables(prefix: String) -> [String] {
+        [
+            """
+            CREATE TABLE "\(prefix)users" ("id" TEXT PRIMARY KEY NOT NULL, "email" TEXT NOT NULL,
+            "password_hash" TEXT NOT NULL, "roles" TEXT NOT NULL, "active" INTEGER NOT NULL,
+            "attributes" TEXT NOT NULL, "token_version" BIGINT NOT NULL,
+            "created_at" BIGINT NOT NULL, "updated_at" BIGINT NOT NULL)
+            """,
+            """
+            CREATE UNIQUE INDEX "\(prefix)users_email_key" ON "\(prefix)users" ("email")
+            """,
+            """
+            CREATE TABLE "\(prefix)refresh_tokens" ("token_hash" TEXT PRIMARY KEY NOT NULL, "family" TEXT NOT NULL,
+            "user_id" TEXT NOT NULL, "used" INTEGER NOT NULL, "created_at" BIGINT NOT NULL, "expires_at" BIGINT NOT NULL)
+            """,
+            """
+            CREATE INDEX "\(prefix)refresh_tokens_family_idx" ON "\(prefix)refresh_tokens" ("family")
+            """,
+            """
+            CREATE INDEX "\(prefix)refresh_tokens_user_idx" ON "\(prefix)refresh_tokens" ("user_id")
+            """,
+            """
+            CREATE INDEX "\(prefix)refresh_tokens_expiry_idx" ON "\(prefix)refresh_tokens" ("expires_at")
+            """,
+            """
+            CREATE TABLE "\(prefix)token_floors" ("user_id" TEXT PRIMARY KEY NOT NULL, "version" BIGINT NOT NULL,
+            "raised_at" BIGINT NOT NULL)
+            """,
+        ]
+    }
+
+    /// Brings a database's own tables up to date, in one transaction.
+    ///
+    /// - Throws: ``DatabaseFailure``; a database that a newer Rocket has written is unavailable to this one.
+    package func migrate(_ database: any AppDatabase) async throws {
+        _ = try await database.write([
+            SQLStatement(
+                "CREATE TABLE IF NOT EXISTS \"_meta\" (\"key\" TEXT PRIMARY KEY NOT NULL, \"value\" BIGINT NOT NULL)"
+            )
+        ])
+        try await database.write(MigrationScript(steps: steps), mode: .alone)
+    }
+}
+
+private struct MigrationScript: TransactionScript {
+    private enum State {
+        case asking
+        case judging
+        case applying
+    }
+
+    let steps: [[String]]
+    private var state = State.asking
+
+    init(steps: [[String]]) {
+        self.steps = steps
+    }
+
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<Void> {
+        switch state {
+        case .asking:
+            state = .judging
+            return .run([
+                SQLStatement("SELECT \"value\" FROM \"_meta\" WHERE \"key\" = 'schema_version'", output: .values)
+            ])
+        case .judging:
+            state = .applying
+            let version = Int(results[0].rows.first?[0].integerValue ?? 0)
+            guard version <= steps.count else {
+                throw DatabaseFailure.unavailable(
+                    cause: "its tables have version \(version), this Rocket knows \(steps.count): run a newer Rocket"
+                )
+            }
+            guard version < steps.count else { return .done(()) }
+            let upsert =
+                "INSERT INTO \"_meta\" (\"key\", \"value\") VALUES ('schema_version', \(steps.count))"
+                + " ON CONFLICT (\"key\") DO UPDATE SET \"value\" = excluded.\"value\""
+            return .run(steps[version...].joined().map { SQLStatement($0) } + [SQLStatement(upsert)])
+        case .applying:
+            return .done(())
+        }
+    }
+}

@@ -1,0 +1,304 @@
+import Crypto
+import Foundation
+package import RocketDatabase
+package import RocketModel
+package import RocketPlanning
+
+/// Someone who has signed in: who, and the token that signs them in again.
+package struct SignedIn: Sendable {
+    package let user: StoredUser
+    package let refreshToken: String
+}
+
+/// The users and refresh tokens of an app, or of the platform.
+package struct Accounts: Sendable {
+    /// How long an access token holds.
+    package static let accessTokenSeconds: Int64 = 15 * 60
+    /// How long a refresh token holds.
+    package static let refreshTokenSeconds: Int64 = 7 * 24 * 3600
+
+    package let database: any AppDatabase
+    package let floors: TokenFloors
+    private let store: UserStore
+    private let hasher: PasswordHasher
+    private let limiter: LoginLimiter
+    private let dependencies: EngineDependencies
+
+    /// Reads the token floors that still matter.
+    package init(
+        database: any AppDatabase,
+        schema: SystemSchema,
+        hasher: PasswordHasher,
+        limits: LoginLimits,
+        dependencies: EngineDependencies
+    ) async throws {
+        self.database = database
+        self.hasher = hasher
+        self.dependencies = dependencies
+        store = UserStore(database.dialect, schema: schema)
+        limiter = LoginLimiter(limits)
+        let since = dependencies.now().adding(seconds: -Self.accessTokenSeconds)
+        let rows = try await database.read([store.floors(raisedAfter: since)])[0].rows
+        let pairs = rows.compactMap { row in row[0].textValue.flatMap { id in row[1].integerValue.map { (id, $0) } } }
+        floors = TokenFloors(Dictionary(pairs, uniquingKeysWith: max))
+    }
+
+    /// E-mails are compared trimmed and without case.
+    package static func normalized(_ email: String) -> String {
+        email.trimmingCharacters(in: .whitespacesAndNewlines).lowercased()
+    }
+
+    // MARK: signing in
+
+    /// - Throws: 401 for a wrong password, an unknown e-mail and a disabled account alike, in the same time; 429.
+    package func login(email: String, password: String, address: String) async throws -> SignedIn {
+        let email = Self.normalized(email)
+        let now = dependencies.now()
+        try limiter.admit(account: email, address: address, now: now)
+        let user = email.utf8.contains(0) ? nil : try await fetch(store.user(email: email))
+        let isRight = try await hasher.verify(password, against: user?.passwordHash)
+        guard let user, isRight, user.isActive else {
+            throw RequestFailure(.unauthorized, "The e-mail or the password is wrong")
+        }
+        limiter.succeed(account: email, address: address)
+        let token = newToken()
+        let stored = StoredRefreshToken(
+            family: dependencies.newID().text,
+            userID: user.id,
+            expiresAt: now.adding(seconds: Self.refreshTokenSeconds)
+        )
+        _ = try await database.write([
+            store.removeExpiredRefreshTokens(now: now),
+            store.insertRefreshToken(hash: Self.hash(ofToken: token), stored, now: now),
+        ])
+        return SignedIn(user: user, refreshToken: token)
+    }
+
+    /// Gives a new token for an unused one. One that is used already ends all that came of the same login.
+    ///
+    /// - Throws: 401.
+    package func refresh(_ token: String) async throws -> SignedIn {
+        let successor = newToken()
+        let outcome = try await database.write(
+            RefreshScript(
+                store: store,
+                hash: Self.hash(ofToken: token),
+                successorHash: Self.hash(ofToken: successor),
+                now: dependencies.now()
+            )
+        )
+        guard let user = outcome else { throw RequestFailure(.unauthorized, "The refresh token is not valid") }
+        return SignedIn(user: user, refreshToken: successor)
+    }
+
+    /// Ends a token and all that came of the same login; one that is not there is fine.
+    package func logout(_ token: String) async throws {
+        try await database.write(LogoutScript(store: store, hash: Self.hash(ofToken: token)))
+    }
+
+    // MARK: users
+
+    package func user(id: String) async throws -> StoredUser? {
+        try await fetch(store.user(id: id))
+    }
+
+    package func user(email: String) async throws -> StoredUser? {
+        try await fetch(store.user(email: Self.normalized(email)))
+    }
+
+    package func hasUsers() async throws -> Bool {
+        try await database.read([store.countUsers])[0].rows.first?.first?.integerValue ?? 0 > 0
+    }
+
+    /// - Throws: 422 for an e-mail or a password that can't be one, 409 for an e-mail that is taken.
+    @discardableResult
+    package func createUser(email: String, password: String, roles: [String], isActive: Bool = true) async throws
+        -> StoredUser
+    {
+        let (user, statement) = try await newUser(email: email, password: password, roles: roles, isActive: isActive)
+        do {
+            _ = try await database.write([statement])
+        } catch DatabaseFailure.uniqueViolation {
+            throw RequestFailure(
+                .conflict,
+                "There is a user with this e-mail already",
+                details: [FailureDetail(field: "email", message: "is taken")]
+            )
+        }
+        return user
+    }
+
+    /// A user that is not stored yet, with the statement that stores it.
+    package func newUser(
+        email: String,
+        password: String,
+        roles: [String],
+        isActive: Bool
+    ) async throws -> (StoredUser, SQLStatement) {
+        let email = Self.normalized(email)
+        var violations: [FailureDetail] = []
+        let parts = email.split(separator: "@", omittingEmptySubsequences: false)
+        if parts.count != 2 || parts.contains("") || email.utf8.count > 254 || email.contains(where: \.isWhitespace)
+            || email.utf8.contains(0)
+        {
+            violations.append(FailureDetail(field: "email", rule: .type, message: "is no e-mail address"))
+        }
+        if let problem = PasswordPolicy.problem(with: password) {
+            violations.append(FailureDetail(field: "password", rule: .type, message: problem))
+        }
+        guard violations.isEmpty else { throw RequestFailure.validation(violations) }
+        let user = StoredUser(
+            id: dependencies.newID().text,
+            email: email,
+            passwordHash: try await hasher.hash(password),
+            roles: roles,
+            isActive: isActive
+        )
+        return (user, store.insert(user, attributes: JSONObject(), now: dependencies.now()))
+    }
+
+    /// Sets a password and ends every token of the user.
+    ///
+    /// - Throws: 404, 422.
+    package func setPassword(_ password: String, ofUser email: String) async throws {
+        guard let user = try await user(email: email) else {
+            throw RequestFailure(.notFound, "There is no user \"\(email)\"")
+        }
+        if let problem = PasswordPolicy.problem(with: password) {
+            throw RequestFailure.validation([FailureDetail(field: "password", rule: .type, message: problem)])
+        }
+        let hash = try await hasher.hash(password)
+        _ = try await database.write(store.changePassword(of: user, to: hash, now: dependencies.now()))
+        floors.raise(user.id, to: user.tokenVersion + 1)
+    }
+
+    /// Checks the password of somebody who is signed in, under the same bounds as a login.
+    func checkPassword(_ password: String, of user: StoredUser, address: String) async throws {
+        try limiter.admit(account: user.email, address: address, now: dependencies.now())
+        guard try await hasher.verify(password, against: user.passwordHash) else {
+            throw RequestFailure(.unauthorized, "The old password is wrong")
+        }
+        limiter.succeed(account: user.email, address: address)
+    }
+
+    // MARK: parts
+
+    private func fetch(_ statement: SQLStatement) async throws -> StoredUser? {
+        try await database.read([statement])[0].rows.first.flatMap(store.read)
+    }
+
+    /// 256 random bits in base64url.
+    private func newToken() -> String {
+        Data(dependencies.randomBytes(32)).base64EncodedString()
+            .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+    }
+
+    /// What is stored of a token: a thief of the database can't sign in with it.
+    private static func hash(ofToken token: String) -> String {
+        SHA256.hash(data: Data(token.utf8)).map { byte in
+            let hex = String(byte, radix: 16)
+            return byte < 16 ? "0" + hex : hex
+        }.joined()
+    }
+}
+
+/// Turns an unused token into its successor; ends the family of a used one. The row is locked, so of several
+/// refreshes at once exactly one succeeds. Gives nil where the token is not valid.
+private struct RefreshScript: TransactionScript {
+    private enum State {
+        case start
+        case found
+        case user(StoredRefreshToken)
+        case replaced(StoredUser)
+        case revoked
+    }
+
+    private let store: UserStore
+    private let hash: String
+    private let successorHash: String
+    private let now: Timestamp
+    private var state = State.start
+
+    init(store: UserStore, hash: String, successorHash: String, now: Timestamp) {
+        self.store = store
+        self.hash = hash
+        self.successorHash = successorHash
+        self.now = now
+    }
+
+    mutating func next(_ results: [StatementResult]) -> TransactionStep<StoredUser?> {
+        switch state {
+        case .start:
+            state = .found
+            return .run([store.refreshToken(hash: hash)])
+        case .found:
+            guard let token = results[0].rows.first.flatMap(store.readRefreshToken) else { return .done(nil) }
+            guard !token.isUsed else {
+                state = .revoked
+                return .run([store.revoke(family: token.family)])
+            }
+            guard token.expiresAt > now else { return .done(nil) }
+            state = .user(token)
+            return .run([store.user(id: token.userID)])
+        case .user(let token):
+            guard let user = results[0].rows.first.flatMap(store.read), user.isActive else { return .done(nil) }
+            let successor = StoredRefreshToken(
+                family: token.family,
+                userID: user.id,
+                expiresAt: now.adding(seconds: Accounts.refreshTokenSeconds)
+            )
+            state = .replaced(user)
+            return .run([
+                store.markUsed(hash: hash), store.insertRefreshToken(hash: successorHash, successor, now: now),
+            ])
+        case .replaced(let user):
+            return .done(user)
+        case .revoked:
+            return .done(nil)
+        }
+    }
+}
+
+private struct LogoutScript: TransactionScript {
+    private enum State {
+        case start
+        case found
+        case revoked
+    }
+
+    private let store: UserStore
+    private let hash: String
+    private var state = State.start
+
+    init(store: UserStore, hash: String) {
+        self.store = store
+        self.hash = hash
+    }
+
+    mutating func next(_ results: [StatementResult]) -> TransactionStep<Void> {
+        switch state {
+        case .start:
+            state = .found
+            return .run([store.refreshToken(hash: hash)])
+        case .found:
+            guard let token = results[0].rows.first.flatMap(store.readRefreshToken) else { return .done(()) }
+            state = .revoked
+            return .run([store.revoke(family: token.family)])
+        case .revoked:
+            return .done(())
+        }
+    }
+}
+
+extension Accounts {
+    /// Changes a user's own password, who must know the old one; it ends every token of the user.
+    ///
+    /// - Throws: 401 for a wrong old password, 422 for a new one that can't be one, 429.
+    package func changePassword(ofUser id: String, from old: String, to new: String, address: String) async throws {
+        guard let user = try await user(id: id), user.isActive else {
+            throw RequestFailure(.unauthorized, "The user is not there any more")
+        }
+        try await checkPassword(old, of: user, address: address)
+        try await setPassword(new, ofUser: user.email)
+    }
+}

@@ -1,0 +1,45 @@
+import Foundation
+package import Logging
+package import RocketModel
+
+/// What the engine takes from the world, so that a test can give it another: the time, chance and the log.
+package struct EngineDependencies: Sendable {
+    package var now: @Sendable () -> Timestamp
+    package var newID: @Sendable () -> UniqueID
+    /// So many bytes that nobody can guess.
+    package var randomBytes: @Sendable (Int) -> [UInt8]
+    package var logger: Logger
+
+    package init(
+        now: @escaping @Sendable () -> Timestamp,
+        newID: @escaping @Sendable () -> UniqueID,
+        randomBytes: @escaping @Sendable (Int) -> [UInt8],
+        logger: Logger
+    ) {
+        self.now = now
+        self.newID = newID
+        self.randomBytes = randomBytes
+        self.logger = logger
+    }
+
+    package static func system(logger: Logger) -> EngineDependencies {
+        EngineDependencies(
+            now: systemNow,
+            newID: {
+                var generator = SystemRandomNumberGenerator()
+                return .version7(at: systemNow(), random: (generator.next(), generator.next()))
+            },
+            randomBytes: { count in
+                var generator = SystemRandomNumberGenerator()
+                return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            },
+            logger: logger
+        )
+    }
+
+    private static let systemNow: @Sendable () -> Timestamp = {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
+    }
+}

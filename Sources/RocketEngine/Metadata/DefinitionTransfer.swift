@@ -1,0 +1,63 @@
+import RocketDatabase
+package import RocketModel
+import RocketPlanning
+
+/// Runs an import: definitions, tables, sample rows and users in one transaction.
+package enum DefinitionTransfer {
+    /// - Returns: how many of each kind were made.
+    /// - Throws: 409 and 422 as ``DefinitionImport`` says, with nothing changed.
+    package static func run(
+        _ file: DefinitionImport,
+        into app: AppContext,
+        _ dependencies: EngineDependencies
+    ) async throws -> JSONObject {
+        let users = try await newUsers(file, app)
+        let now = dependencies.now()
+        let counter = RowCounter()
+        let before = DefinitionsSeen()
+        let change = file.change(newID: dependencies.newID)
+        let rows = file.rows(now: now, newID: dependencies.newID, counter: counter)
+        let snapshot = try await app.metadata.apply(now: now, rows: RowsThenUsers(rows: rows, users: users)) {
+            definitions in
+            before.note(definitions)
+            return try change(definitions)
+        }
+        return file.summary(
+            from: before.definitions,
+            to: snapshot.definitions,
+            records: counter.value,
+            users: users.count
+        )
+    }
+
+    /// Hashes the passwords of the users that are not there yet, before the transaction begins.
+    private static func newUsers(_ file: DefinitionImport, _ app: AppContext) async throws -> [SQLStatement] {
+        var statements: [SQLStatement] = []
+        var seen = Set<String>()
+        for user in file.users where seen.insert(Accounts.normalized(user.email)).inserted {
+            guard try await app.accounts.user(email: user.email) == nil else { continue }
+            statements.append(
+                try await app.accounts.newUser(
+                    email: user.email,
+                    password: user.password,
+                    roles: user.roles,
+                    isActive: user.isActive
+                ).1
+            )
+        }
+        return statements
+    }
+}
+
+/// The rows of an import, and its users after them.
+private struct RowsThenUsers: RowImport {
+    var rows: SampleRows
+    var users: [SQLStatement]
+
+    mutating func next(_ results: [StatementResult], _ snapshot: AppSnapshot) throws -> [SQLStatement] {
+        let statements = try rows.next(results, snapshot)
+        guard statements.isEmpty else { return statements }
+        defer { users = [] }
+        return users
+    }
+}

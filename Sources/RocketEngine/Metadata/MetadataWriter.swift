@@ -1,0 +1,153 @@
+package import RocketDatabase
+package import RocketModel
+package import RocketPlanning
+
+/// Changes an app's metadata: the definitions, the tables and the snapshot in force, all or nothing.
+package struct MetadataWriter: Sendable {
+    /// Gives the changed definitions, or throws to leave everything as it is.
+    package typealias Change = @Sendable (DefinitionSet) throws -> DefinitionSet
+
+    private let database: any AppDatabase
+    private let snapshots: SnapshotStore
+
+    package init(database: any AppDatabase, snapshots: SnapshotStore) {
+        self.database = database
+        self.snapshots = snapshots
+    }
+
+    /// - Parameter rows: statements that fill the changed tables, made from the new snapshot, run in the same
+    ///   transaction; they are judged by what they give.
+    /// - Throws: what the change throws; 422 where the definitions or the rows in the tables do not allow it.
+    @discardableResult
+    package func apply(
+        now: Timestamp,
+        rows: (any RowImport)? = nil,
+        _ change: @escaping Change
+    ) async throws -> AppSnapshot {
+        let script = MetadataScript(
+            known: snapshots.current,
+            change: change,
+            rows: rows,
+            now: now,
+            dialect: database.dialect
+        )
+        let snapshot = try await database.write(script, mode: .alone)
+        snapshots.swap(to: snapshot)
+        return snapshot
+    }
+
+    /// Reads the definitions that are stored and compiles them.
+    package static func load(from database: any AppDatabase) async throws -> AppSnapshot {
+        let store = DefinitionStore(database.dialect)
+        let (version, definitions) = try store.definitions(try await database.read(store.load))
+        return try SnapshotCompiler.compile(definitions, version: version, dialect: database.dialect)
+    }
+}
+
+/// Rows that come with a change of the metadata.
+package protocol RowImport: Sendable {
+    /// The next statements, from what the last ones gave; none when all is done.
+    mutating func next(_ results: [StatementResult], _ snapshot: AppSnapshot) throws -> [SQLStatement]
+}
+
+/// A metadata change as one transaction. The definitions are read inside it, so that two changes at once can't
+/// lose one another, on one server or on several.
+private struct MetadataScript: TransactionScript {
+    private enum State {
+        case start
+        case locked
+        case loaded
+        case inspected
+        case checked
+        case changed
+    }
+
+    private let known: AppSnapshot
+    private let change: MetadataWriter.Change
+    private var rows: (any RowImport)?
+    private let now: Timestamp
+    private let dialect: SQLDialect
+    private let store: DefinitionStore
+    private var state = State.start
+    private var old = DefinitionSet()
+    private var snapshot: AppSnapshot
+    private var tables: [String] = []
+    private var plan: SchemaPlan?
+
+    init(
+        known: AppSnapshot,
+        change: @escaping MetadataWriter.Change,
+        rows: (any RowImport)?,
+        now: Timestamp,
+        dialect: SQLDialect
+    ) {
+        self.known = known
+        self.change = change
+        self.rows = rows
+        self.now = now
+        self.dialect = dialect
+        store = DefinitionStore(dialect)
+        snapshot = known
+    }
+
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<AppSnapshot> {
+        switch state {
+        case .start:
+            state = .locked
+            return .run([store.lockedVersion])
+        case .locked:
+            if results[0].rows.first?.first?.integerValue == known.version {
+                return try inspect(known.definitions, known.version)
+            }
+            state = .loaded
+            return .run(store.load)
+        case .loaded:
+            let (version, definitions) = try store.definitions(results)
+            return try inspect(definitions, version)
+        case .inspected:
+            return try planSteps(results)
+        case .checked:
+            return try runSteps(results)
+        case .changed:
+            let statements = try rows?.next(results, snapshot) ?? []
+            return statements.isEmpty ? .done(snapshot) : .run(statements)
+        }
+    }
+
+    private mutating func inspect(_ definitions: DefinitionSet, _ version: Int64) throws -> TransactionStep<AppSnapshot>
+    {
+        old = definitions
+        let changed = try change(definitions)
+        snapshot = try SnapshotCompiler.compile(changed, version: version + 1, dialect: dialect)
+        let inspections = SchemaPlan.tablesToInspect(from: old, to: changed, dialect)
+        tables = inspections.map(\.table)
+        state = .inspected
+        return inspections.isEmpty ? try planSteps([]) : .run(inspections.map(\.statement))
+    }
+
+    private mutating func planSteps(_ results: [StatementResult]) throws -> TransactionStep<AppSnapshot> {
+        var facts: [String: TableFacts] = [:]
+        for (table, result) in zip(tables, results) where !result.rows.isEmpty {
+            let columns = result.rows.compactMap { row in row[0].textValue.map { ($0, row[1].textValue ?? "") } }
+            facts[table] = TableFacts(columns: Dictionary(columns, uniquingKeysWith: { first, _ in first }))
+        }
+        let plan = try SchemaPlan.make(from: old, to: snapshot.definitions, facts: facts, dialect)
+        self.plan = plan
+        state = .checked
+        return plan.checks.isEmpty ? try runSteps([]) : .run(plan.checks.map(\.statement))
+    }
+
+    private mutating func runSteps(_ results: [StatementResult]) throws -> TransactionStep<AppSnapshot> {
+        guard let plan else { preconditionFailure("steps are run after they are planned") }
+        var violations: [FailureDetail] = []
+        for (check, result) in zip(plan.checks, results) {
+            let count = result.rows.first?.first?.integerValue ?? 0
+            if count > 0 {
+                violations.append(FailureDetail(field: check.field, rule: check.rule, message: check.message(count)))
+            }
+        }
+        guard violations.isEmpty else { throw RequestFailure.validation(violations) }
+        state = .changed
+        return .run(plan.steps + store.change(from: old, to: snapshot.definitions, now: now))
+    }
+}

@@ -1,0 +1,91 @@
+package import RocketDatabase
+import RocketModel
+package import RocketPlanning
+
+/// A page of records.
+package struct RecordPage: Sendable {
+    /// The records as JSON objects with commas between them.
+    package let rows: [UInt8]
+    package let page: Int
+    package let perPage: Int
+    /// Nil where the client did not ask for it.
+    package let total: Int64?
+}
+
+/// One record as it is stored.
+package struct StoredRecord: Sendable {
+    package let json: [UInt8]
+    /// The version of the whole row, whatever part of it is shown.
+    package let tag: String
+    /// The key as text, where the record was written.
+    package let key: String?
+}
+
+/// Runs read plans.
+package enum RecordReader {
+    package static func list(_ plan: ListPlan, from database: any AppDatabase) async throws -> RecordPage {
+        let (rows, total) = try await database.read(ListScript(plan: plan))
+        return RecordPage(rows: rows, page: plan.page, perPage: plan.perPage, total: total)
+    }
+
+    /// - Throws: 404 `NOT_FOUND`.
+    package static func one(
+        _ plan: ReadOnePlan,
+        id: String,
+        of entity: EntityModel,
+        from database: any AppDatabase
+    ) async throws -> StoredRecord {
+        guard let row = try await database.read(FirstRowScript(attempts: plan.attempts)) else {
+            throw RequestFailure.recordNotFound(entity, id)
+        }
+        let shown = try plan.projection.map { try project(row, to: $0, entity) } ?? row
+        return StoredRecord(json: shown, tag: RecordVersion.tag(ofRow: row), key: nil)
+    }
+
+    private static func project(_ row: [UInt8], to indexes: [Int], _ entity: EntityModel) throws -> [UInt8] {
+        guard case .object(let object) = try JSONParser.parse(row) else { return row }
+        let members = indexes.map { object.members[$0] }
+        return JSONValue.object(JSONObject(uniqueMembers: members)).jsonBytes
+    }
+}
+
+/// The rows of a page and the total, at one moment. A page that is not full tells the total by itself.
+private struct ListScript: TransactionScript {
+    let plan: ListPlan
+    private var rows: StatementResult?
+
+    init(plan: ListPlan) {
+        self.plan = plan
+    }
+
+    mutating func next(_ results: [StatementResult]) -> TransactionStep<([UInt8], Int64?)> {
+        guard let page = rows else {
+            guard let result = results.first else { return .run([plan.rows]) }
+            guard let count = plan.count else { return .done((result.json, nil)) }
+            let isLastPage = result.rowCount < plan.perPage && (result.rowCount > 0 || plan.page == 1)
+            if isLastPage {
+                return .done((result.json, Int64((plan.page - 1) * plan.perPage + result.rowCount)))
+            }
+            rows = result
+            return .run([count])
+        }
+        return .done((page.json, results[0].rows.first?.first?.integerValue ?? 0))
+    }
+}
+
+/// The row of the first statement that gives one.
+private struct FirstRowScript: TransactionScript {
+    let attempts: [SQLStatement]
+    private var index = 0
+
+    init(attempts: [SQLStatement]) {
+        self.attempts = attempts
+    }
+
+    mutating func next(_ results: [StatementResult]) -> TransactionStep<[UInt8]?> {
+        if let result = results.first, result.rowCount > 0 { return .done(result.json) }
+        guard index < attempts.count else { return .done(nil) }
+        defer { index += 1 }
+        return .run([attempts[index]])
+    }
+}

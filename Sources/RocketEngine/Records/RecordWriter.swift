@@ -1,0 +1,247 @@
+package import RocketDatabase
+package import RocketModel
+package import RocketPlanning
+
+/// Runs write plans: one request is one transaction.
+package enum RecordWriter {
+    /// - Throws: 409 for a dangling key or a taken value.
+    package static func create(_ plan: CreatePlan, in database: any AppDatabase) async throws -> StoredRecord {
+        try await database.write(CreateScript(plan: plan))
+    }
+
+    /// - Throws: 404, 409, or 412 where `If-Match` names another version.
+    package static func update(_ plan: UpdatePlan, id: String, now: Timestamp, in database: any AppDatabase)
+        async throws
+        -> StoredRecord
+    {
+        try await database.write(UpdateScript(plan: plan, id: id, now: now))
+    }
+
+    /// - Throws: 404, or 412 where `If-Match` names another version.
+    package static func delete(_ plan: DeletePlan, id: String, in database: any AppDatabase) async throws {
+        try await database.write(DeleteScript(plan: plan, id: id))
+    }
+
+    /// - Throws: 404 where no deleted row has the key.
+    package static func restore(
+        _ statement: SQLStatement,
+        id: String,
+        of entity: EntityModel,
+        in database: any AppDatabase
+    ) async throws -> StoredRecord {
+        let results = try await database.write([statement])
+        guard let result = results.first, result.rowCount > 0 else { throw RequestFailure.recordNotFound(entity, id) }
+        return StoredRecord(json: result.json, tag: RecordVersion.tag(ofRow: result.json), key: nil)
+    }
+}
+
+extension StoredRecord {
+    /// The row that an INSERT or UPDATE gave back.
+    fileprivate init(_ result: StatementResult, of entity: EntityModel) {
+        let keyIndex = entity.index(of: entity.key.name) ?? 0
+        let key: String? =
+            switch result.rows.first?[keyIndex] {
+            case .text(let text): text
+            case .integer(let whole): String(whole)
+            case .null, .double, nil: nil
+            }
+        self.init(json: result.json, tag: RecordVersion.tag(ofRow: result.json), key: key)
+    }
+}
+
+/// Lookups, then the INSERT. Without lookups it is one step.
+private struct CreateScript: TransactionScript {
+    private enum State {
+        case start
+        case lookedUp
+        case slug(SlugSearch)
+        case written
+    }
+
+    private var plan: CreatePlan
+    private var state = State.start
+
+    init(plan: CreatePlan) {
+        self.plan = plan
+    }
+
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<StoredRecord> {
+        switch state {
+        case .start:
+            guard !plan.needs.references.isEmpty else { return slugOrInsert() }
+            state = .lookedUp
+            return .run(plan.needs.references.map(\.statement))
+        case .lookedUp:
+            try WritePlanner.judgeReferences(plan.needs, results, entity: plan.entity)
+            return slugOrInsert()
+        case .slug(var search):
+            guard let slug = search.judge(results) else {
+                state = .slug(search)
+                return .run([search.statement])
+            }
+            plan.setSlug(slug)
+            return insert()
+        case .written:
+            return .done(StoredRecord(results[0], of: plan.entity))
+        }
+    }
+
+    private mutating func slugOrInsert() -> TransactionStep<StoredRecord> {
+        guard let base = plan.needs.slugBase, let search = SlugSearch(base, plan.entity, except: nil) else {
+            return insert()
+        }
+        state = .slug(search)
+        return .run([search.statement])
+    }
+
+    private mutating func insert() -> TransactionStep<StoredRecord> {
+        state = .written
+        return .run([WritePlanner.insert(plan)])
+    }
+}
+
+/// The stored row, locked; lookups; the UPDATE.
+private struct UpdateScript: TransactionScript {
+    private enum State {
+        case start
+        case lookedUp
+        case slug(SlugSearch, stored: StatementResult)
+        case written
+    }
+
+    private var plan: UpdatePlan
+    private let id: String
+    private let now: Timestamp
+    private var state = State.start
+
+    init(plan: UpdatePlan, id: String, now: Timestamp) {
+        self.plan = plan
+        self.id = id
+        self.now = now
+    }
+
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<StoredRecord> {
+        switch state {
+        case .start:
+            state = .lookedUp
+            return .run([plan.storedRow] + plan.needs.references.map(\.statement))
+        case .lookedUp:
+            let stored = results[0]
+            guard stored.rowCount > 0 else { throw RequestFailure.recordNotFound(plan.entity, id) }
+            try plan.precondition?.require(stored.json)
+            try WritePlanner.judgeReferences(plan.needs, results.dropFirst(), entity: plan.entity)
+            if let base = plan.needs.slugBase, let search = SlugSearch(base, plan.entity, except: plan.key) {
+                state = .slug(search, stored: stored)
+                return .run([search.statement])
+            }
+            return update(stored)
+        case .slug(var search, let stored):
+            guard let slug = search.judge(results) else {
+                state = .slug(search, stored: stored)
+                return .run([search.statement])
+            }
+            plan.setSlug(slug)
+            return update(stored)
+        case .written:
+            return .done(StoredRecord(results[0], of: plan.entity))
+        }
+    }
+
+    private mutating func update(_ stored: StatementResult) -> TransactionStep<StoredRecord> {
+        guard let statement = WritePlanner.update(plan, now: now) else {
+            return .done(StoredRecord(stored, of: plan.entity))
+        }
+        state = .written
+        return .run([statement])
+    }
+}
+
+private struct DeleteScript: TransactionScript {
+    private enum State {
+        case start
+        case found
+        case deleted
+    }
+
+    private let plan: DeletePlan
+    private let id: String
+    private var state = State.start
+
+    init(plan: DeletePlan, id: String) {
+        self.plan = plan
+        self.id = id
+    }
+
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<Void> {
+        switch state {
+        case .start:
+            state = .found
+            return .run([plan.storedRow])
+        case .found:
+            guard results[0].rowCount > 0 else { throw RequestFailure.recordNotFound(plan.entity, id) }
+            try plan.precondition?.require(results[0].json)
+            state = .deleted
+            return .run([plan.statement])
+        case .deleted:
+            return .done(())
+        }
+    }
+}
+
+/// Looks for the first slug of `base`, `base-2`, `base-3`… that no row has.
+private struct SlugSearch {
+    private let base: String
+    private let entity: EntityModel
+    private let key: FieldValue?
+    private var batch = 0
+    private(set) var statement: SQLStatement
+
+    init?(_ base: String, _ entity: EntityModel, except key: FieldValue?) {
+        guard
+            let statement = WritePlanner.takenSlugs(
+                among: WritePlanner.slugCandidates(base, batch: 0),
+                entity,
+                except: key
+            )
+        else { return nil }
+        self.base = base
+        self.entity = entity
+        self.key = key
+        self.statement = statement
+    }
+
+    /// The slug to take, or nil where all of the batch are taken and ``statement`` asks for the next.
+    mutating func judge(_ results: [StatementResult]) -> String? {
+        let taken = Set(results[0].rows.compactMap { $0.first?.textValue })
+        if let free = WritePlanner.slugCandidates(base, batch: batch).first(where: { !taken.contains($0) }) {
+            return free
+        }
+        batch += 1
+        let candidates = WritePlanner.slugCandidates(base, batch: batch)
+        statement = WritePlanner.takenSlugs(among: candidates, entity, except: key) ?? statement
+        return nil
+    }
+}
+
+extension CreatePlan {
+    fileprivate mutating func setSlug(_ slug: String) {
+        guard let field = entity.slugField, let index = entity.index(of: field.name) else { return }
+        values[index] = .text(slug)
+    }
+}
+
+extension UpdatePlan {
+    fileprivate mutating func setSlug(_ slug: String) {
+        guard let field = entity.slugField, let index = entity.index(of: field.name) else { return }
+        values[index] = .text(slug)
+    }
+}
+
+extension Precondition {
+    /// - Throws: 412 where the stored row has another version.
+    fileprivate func require(_ row: [UInt8]) throws(RequestFailure) {
+        guard isMet(by: RecordVersion.tag(ofRow: row)) else {
+            throw RequestFailure(.preconditionFailed, "The record has changed since the version that If-Match names")
+        }
+    }
+}

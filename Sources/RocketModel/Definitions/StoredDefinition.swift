@@ -1,0 +1,280 @@
+// The kinds of metadata that are kept, exported and imported with their shape checked, and that no part of the
+// engine acts on: rules, state machines, workflows, permissions, webhooks.
+
+/// The kinds of metadata, as the export spells them.
+package enum DefinitionKind: String, Sendable, CaseIterable {
+    case entities
+    case relations
+    case rules
+    case stateMachines = "state_machines"
+    case workflows
+    case permissions
+    case webhooks
+}
+
+/// A definition that is stored as it was given, once its shape has been checked.
+package struct StoredDefinition: Sendable, Hashable {
+    package let kind: DefinitionKind
+    package let id: String
+    package let content: JSONObject
+
+    package init(kind: DefinitionKind, id: String, content: JSONObject) {
+        self.kind = kind
+        self.id = id
+        self.content = content
+    }
+
+    /// The name that identifies it in an import; only workflows have one.
+    package var name: String? { content["name"]?.stringValue }
+
+    /// The entity that it belongs to or starts from, where it names one.
+    package var entity: String? {
+        content["entity"]?.stringValue ?? content["trigger"]?.objectValue?["entity"]?.stringValue
+    }
+
+    /// Reads the members of one kind and fills in its defaults.
+    ///
+    /// - Parameter fields: the field names of each entity, to find dangling names with.
+    package static func read(
+        _ object: JSONObject,
+        kind: DefinitionKind,
+        path: String,
+        fields: [String: [String]]
+    ) -> (content: JSONObject, violations: [FailureDetail]) {
+        var reader = DefinitionReader(object, path: path)
+        _ = reader.value("id")
+        var content = JSONObject()
+        switch kind {
+        case .entities, .relations:
+            preconditionFailure("entities and relations have definitions of their own")
+        case .rules: readRule(&reader, &content, fields)
+        case .stateMachines: readStateMachine(&reader, &content, fields)
+        case .workflows: readWorkflow(&reader, &content, fields)
+        case .permissions: readPermission(&reader, &content, fields)
+        case .webhooks: readWebhook(&reader, &content, fields)
+        }
+        reader.refuseUnknownMembers()
+        return (content, reader.violations)
+    }
+
+    private static func readRule(
+        _ reader: inout DefinitionReader,
+        _ content: inout JSONObject,
+        _ fields: [String: [String]]
+    ) {
+        let entity = readEntity(&reader, fields)
+        content["entity"] = .string(entity)
+        content["hook"] = .string(reader.oneOf("hook", ["before_write", "before_delete"], default: "before_write"))
+        let type = reader.oneOf("type", ["field", "expression", "computed"], default: nil)
+        content["type"] = .string(type)
+        if let definition = reader.requiredObject("definition") {
+            var inner = DefinitionReader(definition, path: reader.path(to: "definition"))
+            if type != "expression" {
+                readFieldName(&inner, "field", of: entity, fields)
+            } else {
+                _ = inner.string("field")
+            }
+            if type == "field" {
+                _ = inner.requiredString("operator")
+                _ = inner.value("value")
+            } else {
+                _ = inner.requiredString("expression")
+                _ = inner.array("related_load")
+            }
+            if type != "computed" {
+                _ = inner.string("message")
+                _ = inner.boolean("stop_on_fail", default: false)
+            }
+            inner.refuseUnknownMembers()
+            reader.include(inner.violations)
+            content["definition"] = .object(definition)
+        }
+        content["priority"] = .integer(reader.whole("priority", in: -1_000_000...1_000_000) ?? 0)
+        content["active"] = .boolean(reader.boolean("active", default: true))
+    }
+
+    private static func readStateMachine(
+        _ reader: inout DefinitionReader,
+        _ content: inout JSONObject,
+        _ fields: [String: [String]]
+    ) {
+        let entity = readEntity(&reader, fields)
+        content["entity"] = .string(entity)
+        content["field"] = .string(readFieldName(&reader, "field", of: entity, fields))
+        if let definition = reader.requiredObject("definition") {
+            var inner = DefinitionReader(definition, path: reader.path(to: "definition"))
+            let initial = inner.requiredString("initial")
+            var transitions: [JSONValue] = []
+            for (transition, path) in inner.objects("transitions") ?? [] {
+                var step = DefinitionReader(transition, path: path)
+                var from: [JSONValue] = []
+                if case .string(let state)? = transition["from"] {
+                    _ = step.value("from")
+                    from = [.string(state)]
+                } else {
+                    from = (step.strings("from") ?? []).map(JSONValue.string)
+                }
+                if from.isEmpty { step.violate("from", .required, "is required: a state, or an array of states") }
+                var written: JSONObject = ["from": .array(from), "to": .string(step.requiredString("to"))]
+                if let roles = step.strings("roles") { written["roles"] = .array(roles.map(JSONValue.string)) }
+                if let guardText = step.string("guard") { written["guard"] = .string(guardText) }
+                written["actions"] = .array(step.array("actions") ?? [])
+                step.refuseUnknownMembers()
+                inner.include(step.violations)
+                transitions.append(.object(written))
+            }
+            if definition["transitions"] == nil { inner.violate("transitions", .required, "is required") }
+            inner.refuseUnknownMembers()
+            reader.include(inner.violations)
+            content["definition"] = ["initial": .string(initial), "transitions": .array(transitions)]
+        }
+        content["active"] = .boolean(reader.boolean("active", default: true))
+    }
+
+    private static func readWorkflow(
+        _ reader: inout DefinitionReader,
+        _ content: inout JSONObject,
+        _ fields: [String: [String]]
+    ) {
+        content["name"] = .string(reader.requiredString("name"))
+        if let trigger = reader.requiredObject("trigger") {
+            var inner = DefinitionReader(trigger, path: reader.path(to: "trigger"))
+            _ = inner.oneOf("type", ["state_change", "record", "event", "schedule"], default: nil)
+            if trigger["entity"] != nil {
+                let entity = readEntity(&inner, fields)
+                if trigger["field"] != nil { readFieldName(&inner, "field", of: entity, fields) }
+            }
+            reader.include(inner.violations)
+            content["trigger"] = .object(trigger)
+        }
+        content["context"] = .object(reader.object("context") ?? JSONObject())
+        var ids: [String] = []
+        for (step, path) in reader.objects("steps") ?? [] {
+            var inner = DefinitionReader(step, path: path)
+            let id = inner.requiredString("id")
+            if ids.contains(id) { inner.violate("id", .unknown, "\"\(id)\" is given twice") }
+            ids.append(id)
+            _ = inner.oneOf("type", ["action", "condition", "approval", "wait"], default: nil)
+            reader.include(inner.violations)
+        }
+        if ids.isEmpty { reader.violate("steps", .required, "a workflow has at least one step") }
+        content["steps"] = .array(reader.object["steps"]?.arrayValue ?? [])
+        content["active"] = .boolean(reader.boolean("active", default: true))
+    }
+
+    private static func readPermission(
+        _ reader: inout DefinitionReader,
+        _ content: inout JSONObject,
+        _ fields: [String: [String]]
+    ) {
+        content["entity"] = .string(readEntity(&reader, fields))
+        content["action"] = .string(reader.oneOf("action", ["read", "create", "update", "delete"], default: nil))
+        content["roles"] = .array((reader.strings("roles") ?? []).map(JSONValue.string))
+        content["conditions"] = .array(reader.readConditions("conditions"))
+        if reader.object["check"] != nil { content["check"] = .array(reader.readConditions("check")) }
+    }
+
+    private static func readWebhook(
+        _ reader: inout DefinitionReader,
+        _ content: inout JSONObject,
+        _ fields: [String: [String]]
+    ) {
+        content["entity"] = .string(readEntity(&reader, fields))
+        let hooks = ["after_write", "before_write", "after_delete", "before_delete"]
+        let hook = reader.oneOf("hook", hooks, default: "after_write")
+        content["hook"] = .string(hook)
+        let url = reader.requiredString("url")
+        if !url.isEmpty, !url.hasPrefix("http://"), !url.hasPrefix("https://") {
+            reader.violate("url", .type, "expected an http or https address")
+        }
+        content["url"] = .string(url)
+        content["method"] = .string(reader.oneOf("method", ["POST", "PUT", "PATCH", "GET", "DELETE"], default: "POST"))
+        let headers = reader.object("headers") ?? JSONObject()
+        for member in headers.members where member.value.stringValue == nil {
+            reader.violate("headers.\(member.name)", .type, "expected a string, got \(member.value.kind)")
+        }
+        content["headers"] = .object(headers)
+        content["condition"] = .string(reader.string("condition") ?? "")
+        let isAsync = hook.hasPrefix("after")
+        if reader.boolean("async", default: isAsync) != isAsync {
+            reader.violate("async", .type, "a \(hook) webhook is \(isAsync ? "asynchronous" : "synchronous")")
+        }
+        content["async"] = .boolean(isAsync)
+        let retry = reader.object("retry") ?? JSONObject()
+        var inner = DefinitionReader(retry, path: reader.path(to: "retry"))
+        content["retry"] = [
+            "max_attempts": .integer(inner.whole("max_attempts", in: 1...100) ?? 3),
+            "backoff": .string(inner.oneOf("backoff", ["exponential", "linear"], default: "exponential")),
+        ]
+        inner.refuseUnknownMembers()
+        reader.include(inner.violations)
+        content["active"] = .boolean(reader.boolean("active", default: true))
+    }
+
+    private static func readEntity(_ reader: inout DefinitionReader, _ fields: [String: [String]]) -> String {
+        let entity = reader.requiredString("entity")
+        if !entity.isEmpty, fields[entity] == nil {
+            reader.violate(
+                "entity",
+                .unknown,
+                "there is no entity \"\(entity)\"" + suggestion(for: entity, among: fields.keys)
+            )
+        }
+        return entity
+    }
+
+    @discardableResult
+    private static func readFieldName(
+        _ reader: inout DefinitionReader,
+        _ name: String,
+        of entity: String,
+        _ fields: [String: [String]]
+    ) -> String {
+        let field = reader.requiredString(name)
+        if let known = fields[entity], !field.isEmpty, !known.contains(field) {
+            reader.violate(
+                name,
+                .unknown,
+                "\"\(entity)\" has no field \"\(field)\"" + suggestion(for: field, among: known)
+            )
+        }
+        return field
+    }
+}
+
+extension DefinitionReader {
+    fileprivate mutating func oneOf(_ name: String, _ words: [String], default fallback: String?) -> String {
+        guard let text = string(name) else {
+            if let fallback { return fallback }
+            if object[name] == nil || object[name] == .null {
+                violate(name, .required, "is required: one of \(words.joined(separator: ", "))")
+            }
+            return ""
+        }
+        if !words.contains(text) {
+            let list = words.joined(separator: ", ")
+            violate(name, .enum, "\"\(text)\" is none of \(list)" + suggestion(for: text, among: words))
+        }
+        return text
+    }
+
+    fileprivate mutating func requiredObject(_ name: String) -> JSONObject? {
+        let before = violations.count
+        if let object = object(name) { return object }
+        if violations.count == before { violate(name, .required, "is required") }
+        return nil
+    }
+
+    fileprivate mutating func readConditions(_ name: String) -> [JSONValue] {
+        for (condition, path) in objects(name) ?? [] {
+            var inner = DefinitionReader(condition, path: path)
+            _ = inner.requiredString("field")
+            let operators = ["eq", "neq", "gt", "gte", "lt", "lte", "in", "not_in", "like", "is_null"]
+            _ = inner.oneOf("operator", operators, default: nil)
+            _ = inner.value("value")
+            inner.refuseUnknownMembers()
+            include(inner.violations)
+        }
+        return object[name]?.arrayValue ?? []
+    }
+}

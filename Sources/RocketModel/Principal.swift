@@ -1,0 +1,23 @@
+/// Who asks: the signed-in user of an app or of the platform.
+package struct Principal: Sendable, Hashable {
+    package let userID: String
+    package let email: String
+    package let roles: [String]
+    /// Whether the token was the platform's: a platform administrator is an administrator of every app.
+    package let isPlatformAdmin: Bool
+
+    package init(userID: String, email: String, roles: [String], isPlatformAdmin: Bool = false) {
+        self.userID = userID
+        self.email = email
+        self.roles = roles
+        self.isPlatformAdmin = isPlatformAdmin
+    }
+
+    /// Role names compare without case.
+    package func hasRole(_ role: String) -> Bool {
+        roles.contains { $0.lowercased() == role.lowercased() }
+    }
+
+    /// Whether the app's administration is open to this user.
+    package var isAdmin: Bool { isPlatformAdmin || hasRole("admin") }
+}

@@ -1,0 +1,17 @@
+/// A list, ready to run.
+package struct ListPlan: Sendable {
+    package let page: Int
+    package let perPage: Int
+    /// The rows of the page as JSON.
+    package let rows: SQLStatement
+    /// One row with the total; nil where the client did not ask for it.
+    package let count: SQLStatement?
+}
+
+/// One record, ready to be read.
+package struct ReadOnePlan: Sendable {
+    /// Statements to try in turn: by key, then by slug. Each gives the whole row.
+    package let attempts: [SQLStatement]
+    /// The columns that the client asked for, as indexes into the entity's fields; nil for all.
+    package let projection: [Int]?
+}

@@ -1,0 +1,79 @@
+package import RocketModel
+
+/// Puts a statement together: text on one side, bound values on the other.
+package struct SQLBuilder {
+    package let dialect: SQLDialect
+    private var text = ""
+    private var binds: [SQLValue] = []
+
+    package init(_ dialect: SQLDialect) {
+        self.dialect = dialect
+    }
+
+    /// SQL of our own: a literal in this code, or text that ``SQLDialect`` quoted.
+    package mutating func append(_ sql: String) {
+        text += sql
+    }
+
+    package mutating func bind(stored value: SQLValue) {
+        binds.append(value)
+        text += dialect.placeholder(binds.count)
+    }
+
+    package mutating func bind(_ value: FieldValue) {
+        bind(stored: dialect.bindable(value))
+    }
+
+    package func statement(_ output: StatementOutput = .none) -> SQLStatement {
+        SQLStatement(text, binds: binds, output: output)
+    }
+}
+
+extension SQLBuilder {
+    /// `column IN (…)` with one bound value whatever the number of elements, so that the statement's text is the
+    /// same for every list.
+    package mutating func isMember(_ column: String, of values: [FieldValue], _ shape: ValueShape) {
+        switch dialect {
+        case .sqlite:
+            append("\(column) IN (SELECT value FROM json_each(")
+            bind(stored: .text(jsonArray(values)))
+            append("))")
+        case .postgres:
+            let type = dialect.columnType(ValueShape(type: shape.type)).split(separator: " COLLATE")[0]
+            append("\(column) = ANY(")
+            bind(stored: .text(postgresArray(values)))
+            append("::\(type)[])")
+        }
+    }
+
+    private func jsonArray(_ values: [FieldValue]) -> String {
+        var writer = JSONWriter()
+        writer.raw("[")
+        for (index, value) in values.enumerated() {
+            if index > 0 { writer.raw(",") }
+            switch dialect.bindable(value) {
+            case .null: writer.raw("null")
+            case .integer(let whole): writer.integer(whole)
+            case .double(let double): writer.double(double)
+            case .text(let text): writer.string(text)
+            }
+        }
+        writer.raw("]")
+        return String(decoding: writer.bytes, as: UTF8.self)
+    }
+
+    /// PostgreSQL's array literal (manual, 8.15.2): every element in quotes, `"` and `\` escaped.
+    private func postgresArray(_ values: [FieldValue]) -> String {
+        let elements = values.map { value -> String in
+            switch dialect.bindable(value) {
+            case .null: return "NULL"
+            case .integer(let whole): return String(whole)
+            case .double(let double): return doubleText(double)
+            case .text(let text):
+                let escaped = text.flatMap { $0 == "\"" || $0 == "\\" ? "\\\($0)" : String($0) }
+                return "\"" + String(escaped) + "\""
+            }
+        }
+        return "{" + elements.joined(separator: ",") + "}"
+    }
+}

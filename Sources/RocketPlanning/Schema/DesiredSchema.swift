@@ -1,0 +1,155 @@
+import RocketModel
+
+/// The tables and indexes that metadata asks for.
+struct DesiredSchema {
+    struct Table: Hashable {
+        let name: String
+        let columns: [Column]
+        /// The columns of the key; two for a join table.
+        let key: [String]
+        /// Whether the database numbers new rows.
+        let isNumbered: Bool
+        /// Where the table's definition stands, for error messages.
+        let owner: String
+    }
+
+    struct Column: Hashable {
+        let name: String
+        let shape: ValueShape
+        /// What rows that are there already get, where the column is new.
+        let backfill: FieldValue?
+        let isMandatory: Bool
+        /// Where the field stands within its definition; nil for columns of the engine's own.
+        let path: String?
+    }
+
+    struct Index: Hashable {
+        let table: String
+        let columns: [EntityDefinition.Index.Column]
+        let unique: Bool
+        /// Whether soft-deleted rows are left out: unique means among rows that are not deleted.
+        let livingOnly: Bool
+
+        /// A name that no other index has: readable in front, and a hash of all that makes the index what it is.
+        var name: String {
+            let readable = ([table] + columns.map(\.field)).joined(separator: "_")
+            let all = "\(table)|\(columns.map { ($0.isDescending ? "-" : "") + $0.field })|\(unique)|\(livingOnly)"
+            let hex = String(fnv1a(all), radix: 16)
+            return
+                "\(readable.prefix(40))_\(unique ? "key" : "idx")_\(String(repeating: "0", count: 16 - hex.utf8.count))\(hex)"
+        }
+    }
+
+    private(set) var tables: [Table] = []
+    private(set) var indexes: [Index] = []
+
+    init(_ definitions: DefinitionSet) {
+        for entity in definitions.entities { add(entity) }
+        for relation in definitions.relations { add(relation, definitions) }
+    }
+
+    func table(_ name: String) -> Table? {
+        tables.first { $0.name == name }
+    }
+
+    private mutating func add(_ entity: EntityDefinition) {
+        var columns = entity.fields.enumerated().map { index, field in
+            Column(
+                name: field.name,
+                shape: field.shape,
+                backfill: field.defaultValue.flatMap { field.shape.fitting($0) },
+                isMandatory: field.isMandatory && field.name != entity.primaryKey.field,
+                path: "fields[\(index)]"
+            )
+        }
+        if entity.softDelete, entity.field(EntityDefinition.deletedAt) == nil {
+            columns.append(
+                Column(
+                    name: EntityDefinition.deletedAt,
+                    shape: ValueShape(type: .timestamp),
+                    backfill: nil,
+                    isMandatory: false,
+                    path: nil
+                )
+            )
+        }
+        tables.append(
+            Table(
+                name: entity.table,
+                columns: columns,
+                key: [entity.primaryKey.field],
+                isNumbered: entity.primaryKey.generated && entity.primaryKey.type.isWhole,
+                owner: "entity \"\(entity.name)\""
+            )
+        )
+        for field in entity.fields where field.unique && field.name != entity.primaryKey.field {
+            add(index: [.init(field: field.name, isDescending: false)], on: entity, unique: true)
+        }
+        for index in entity.indexes { add(index: index.columns, on: entity, unique: index.unique) }
+    }
+
+    private mutating func add(
+        index columns: [EntityDefinition.Index.Column],
+        on entity: EntityDefinition,
+        unique: Bool
+    ) {
+        let index = Index(
+            table: entity.table,
+            columns: columns,
+            unique: unique,
+            livingOnly: unique && entity.softDelete
+        )
+        if !indexes.contains(index) { indexes.append(index) }
+    }
+
+    /// The index on a relation's foreign key, or its join table.
+    private mutating func add(_ relation: RelationDefinition, _ definitions: DefinitionSet) {
+        guard let source = definitions.entities.first(where: { $0.name == relation.source }),
+            let target = definitions.entities.first(where: { $0.name == relation.target })
+        else { return }
+        switch relation.link {
+        case .foreignKey(_, let targetKey):
+            guard targetKey != target.primaryKey.field else { return }
+            let column = EntityDefinition.Index.Column(field: targetKey, isDescending: false)
+            add(index: [column], on: target, unique: relation.kind == .oneToOne)
+        case .joinTable(let join):
+            let keys = [(join.sourceKey, source), (join.targetKey, target)]
+            tables.append(
+                Table(
+                    name: join.table,
+                    columns: keys.map { name, entity in
+                        Column(
+                            name: name,
+                            shape: ValueShape(type: entity.primaryKey.type),
+                            backfill: nil,
+                            isMandatory: false,
+                            path: nil
+                        )
+                    },
+                    key: keys.map(\.0),
+                    isNumbered: false,
+                    owner: "relation \"\(relation.name)\""
+                )
+            )
+            indexes.append(
+                Index(
+                    table: join.table,
+                    columns: [.init(field: join.targetKey, isDescending: false)],
+                    unique: false,
+                    livingOnly: false
+                )
+            )
+        }
+    }
+}
+
+/// FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/): the same in every process, unlike Swift's hashes.
+private func fnv1a(_ text: String) -> UInt64 {
+    text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01b3 }
+}
+
+extension ValueShape {
+    fileprivate func fitting(_ json: JSONValue) -> FieldValue? {
+        do throws(CoercionFailure) { return try value(of: json) } catch { return nil }
+    }
+}

@@ -1,0 +1,29 @@
+package import RocketModel
+
+/// What an app is at one moment: all metadata, compiled. A request takes one snapshot when it begins and never
+/// looks at another.
+package struct AppSnapshot: Sendable {
+    /// Grows by one with every change of the metadata.
+    package let version: Int64
+    package let definitions: DefinitionSet
+    package let dialect: SQLDialect
+    private let entities: [String: EntityModel]
+
+    init(version: Int64, definitions: DefinitionSet, dialect: SQLDialect, entities: [String: EntityModel]) {
+        self.version = version
+        self.definitions = definitions
+        self.dialect = dialect
+        self.entities = entities
+    }
+
+    package static func empty(_ dialect: SQLDialect) -> AppSnapshot {
+        AppSnapshot(version: 0, definitions: DefinitionSet(), dialect: dialect, entities: [:])
+    }
+
+    package func entity(_ name: String) throws(RequestFailure) -> EntityModel {
+        guard let model = entities[name] else { throw .unknownEntity(name, known: entities.keys) }
+        return model
+    }
+
+    package func model(_ name: String) -> EntityModel? { entities[name] }
+}

@@ -1,0 +1,79 @@
+package import RocketModel
+
+// The first layer of rules: what each field says of its own value. All violations of a payload come together.
+
+/// A payload with every value in its field's type. Keys that only the engine writes are gone.
+package struct CheckedPayload: Sendable {
+    /// Values by index into the entity's fields.
+    package var values: [Int: FieldValue]
+}
+
+enum FieldChecks {
+    /// Reads a payload against the entity.
+    ///
+    /// - Parameter isCreate: on create absent fields take their defaults and mandatory ones must have a value; on
+    ///   update only the keys given are looked at.
+    /// - Throws: 422 with every violation.
+    static func check(_ payload: JSONObject, of entity: EntityModel, isCreate: Bool) throws(RequestFailure)
+        -> CheckedPayload
+    {
+        var checked = CheckedPayload(values: [:])
+        var violations: [FailureDetail] = []
+        for member in payload.members {
+            guard let index = entity.index(of: member.name) else {
+                violations.append(unknown(member.name, entity))
+                continue
+            }
+            let field = entity.fields[index]
+            if field.isEngineOwned || (field.isPrimaryKey && !isCreate) { continue }
+            do throws(CoercionFailure) {
+                checked.values[index] = try field.shape.value(of: member.value)
+            } catch {
+                violations.append(FailureDetail(field: field.name, rule: .type, message: error.message))
+                checked.values[index] = .null
+                continue
+            }
+            violations += self.violations(of: checked.values[index] ?? .null, in: field)
+        }
+        if isCreate {
+            for (index, field) in entity.fields.enumerated() where checked.values[index] == nil && !field.isEngineOwned
+            {
+                if let fallback = field.defaultValue {
+                    checked.values[index] = fallback
+                } else if isMandatory(field), !isFilledIn(field, entity) {
+                    violations.append(required(field))
+                }
+            }
+        }
+        guard violations.isEmpty else { throw .validation(violations) }
+        return checked
+    }
+
+    private static func violations(of value: FieldValue, in field: FieldModel) -> [FailureDetail] {
+        if isMandatory(field), value.isNull || value == .text("") { return [required(field)] }
+        guard !value.isNull, let allowed = field.allowedValues, !allowed.contains(value) else { return [] }
+        let list = allowed.map { $0.json.jsonText }.joined(separator: ", ")
+        return [FailureDetail(field: field.name, rule: .enum, message: "\(value.json.jsonText) is none of \(list)")]
+    }
+
+    private static func isMandatory(_ field: FieldModel) -> Bool {
+        field.definition.isMandatory || field.isPrimaryKey
+    }
+
+    /// A slug that is made from another field needs no value of its own.
+    private static func isFilledIn(_ field: FieldModel, _ entity: EntityModel) -> Bool {
+        entity.definition.slug?.source != nil && entity.definition.slug?.field == field.name
+    }
+
+    private static func required(_ field: FieldModel) -> FailureDetail {
+        FailureDetail(field: field.name, rule: .required, message: "is required")
+    }
+
+    private static func unknown(_ name: String, _ entity: EntityModel) -> FailureDetail {
+        FailureDetail(
+            field: name,
+            rule: .unknown,
+            message: "\"\(entity.name)\" has no field \"\(name)\"" + suggestion(for: name, among: entity.fieldNames)
+        )
+    }
+}

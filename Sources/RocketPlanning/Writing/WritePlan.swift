@@ -1,0 +1,63 @@
+package import RocketModel
+
+// A write can't be planned from the request alone: it looks at rows. So it is decided twice: first which rows
+// are needed (``WriteNeeds``), then, with what they say, what is written. Both are plain functions.
+
+/// A create whose fields hold, with what must be looked up before the row can be written.
+package struct CreatePlan: Sendable {
+    package let entity: EntityModel
+    /// Values by index into the entity's fields; a field that is not there stays null.
+    package var values: [Int: FieldValue]
+    package let needs: WriteNeeds
+}
+
+/// An update whose payload holds, with what must be looked up before the row can be written.
+package struct UpdatePlan: Sendable {
+    package let entity: EntityModel
+    package let key: FieldValue
+    package var values: [Int: FieldValue]
+    package let needs: WriteNeeds
+    package let precondition: Precondition?
+    /// The stored row, as values and as JSON, locked until the transaction ends.
+    package let storedRow: SQLStatement
+}
+
+/// Rows that a write depends on.
+package struct WriteNeeds: Sendable {
+    /// Rows that foreign keys of the payload name. Each statement gives a row where there is one.
+    package let references: [(reference: ReferenceModel, statement: SQLStatement)]
+    /// What a slug has to be made from; nil where none is made.
+    package let slugBase: String?
+
+    package var isEmpty: Bool { references.isEmpty && slugBase == nil }
+}
+
+/// A delete, ready to run.
+package struct DeletePlan: Sendable {
+    package let entity: EntityModel
+    package let key: FieldValue
+    package let precondition: Precondition?
+    package let storedRow: SQLStatement
+    package let statement: SQLStatement
+}
+
+/// `If-Match` (RFC 9110 part 13.1.1): the versions of the row that the client will have changed.
+package enum Precondition: Sendable, Hashable {
+    case anyVersion
+    case versions([String])
+
+    /// Reads the header; weak tags never match strongly and are dropped.
+    package init(ifMatch header: String) {
+        let tags = header.split(separator: ",").map { part in
+            String(part.drop { $0 == " " || $0 == "\t" }.reversed().drop { $0 == " " || $0 == "\t" }.reversed())
+        }
+        self = tags == ["*"] ? .anyVersion : .versions(tags)
+    }
+
+    package func isMet(by tag: String) -> Bool {
+        switch self {
+        case .anyVersion: true
+        case .versions(let tags): tags.contains(tag)
+        }
+    }
+}

@@ -1,0 +1,271 @@
+package import RocketModel
+
+// Decides what a write does: no I/O, no clock, no randomness. Instants and ids are passed in.
+
+package enum WritePlanner {
+    // MARK: create
+
+    /// - Throws: 422 with every violation of the payload.
+    package static func create(
+        _ payload: JSONObject,
+        in entity: EntityModel,
+        grant: Grant,
+        now: Timestamp,
+        newID: () -> UniqueID
+    ) throws(RequestFailure) -> CreatePlan {
+        precondition(grant.entity == entity.name && grant.action == .create, "a create is planned with its own grant")
+        var values = try FieldChecks.check(payload, of: entity, isCreate: true).values
+        for (index, field) in entity.fields.enumerated() {
+            if field.definition.auto != nil { values[index] = field.value(at: now) }
+            if field.isPrimaryKey, entity.definition.primaryKey.generated, field.shape.type == .uuid {
+                values[index] = .uuid(newID())
+            }
+        }
+        return CreatePlan(
+            entity: entity,
+            values: values,
+            needs: WriteNeeds(references: references(of: values, entity), slugBase: newSlugBase(values, entity))
+        )
+    }
+
+    /// The INSERT of a plan whose needs are met. Its result is the stored row.
+    package static func insert(_ plan: CreatePlan) -> SQLStatement {
+        let entity = plan.entity
+        var sql = SQLBuilder(entity.dialect)
+        let columns = plan.values.keys.sorted()
+        sql.append("INSERT INTO \(entity.table) ")
+        if columns.isEmpty {
+            sql.append("DEFAULT VALUES")
+        } else {
+            sql.append("(\(columns.map { entity.fields[$0].column }.joined(separator: ", "))) VALUES (")
+            for (position, index) in columns.enumerated() {
+                if position > 0 { sql.append(", ") }
+                sql.bind(plan.values[index] ?? .null)
+            }
+            sql.append(")")
+        }
+        sql.append(" RETURNING \(entity.columnList)")
+        return sql.statement(.valuesAndJSON(entity.rowShape))
+    }
+
+    // MARK: update
+
+    /// - Throws: 404 where the id can't be a key, 422 with every violation of the payload.
+    package static func update(
+        _ payload: JSONObject,
+        id: String,
+        in entity: EntityModel,
+        grant: Grant,
+        precondition: Precondition?
+    ) throws(RequestFailure) -> UpdatePlan {
+        Swift.precondition(
+            grant.entity == entity.name && grant.action == .update,
+            "an update is planned with its own grant"
+        )
+        guard let key = ReadPlanner.keyValue(id, entity) else { throw .recordNotFound(entity, id) }
+        return try UpdatePlan(
+            entity: entity,
+            key: key,
+            values: [:],
+            needs: WriteNeeds(references: [], slugBase: nil),
+            precondition: precondition,
+            storedRow: lockedRow(key, entity)
+        )
+        .filled(with: payload)
+    }
+
+    /// The UPDATE of a plan whose needs are met, or nil where the payload changes nothing at all. Its result is the
+    /// stored row.
+    package static func update(_ plan: UpdatePlan, now: Timestamp) -> SQLStatement? {
+        guard !plan.values.isEmpty else { return nil }
+        let entity = plan.entity
+        var values = plan.values
+        for (index, field) in entity.fields.enumerated() where field.definition.auto == .update {
+            values[index] = field.value(at: now)
+        }
+        var sql = SQLBuilder(entity.dialect)
+        sql.append("UPDATE \(entity.table) SET ")
+        for (position, index) in values.keys.sorted().enumerated() {
+            if position > 0 { sql.append(", ") }
+            sql.append("\(entity.fields[index].column) = ")
+            sql.bind(values[index] ?? .null)
+        }
+        sql.append(" WHERE \(entity.key.column) = ")
+        sql.bind(plan.key)
+        sql.append(" RETURNING \(entity.columnList)")
+        return sql.statement(.valuesAndJSON(entity.rowShape))
+    }
+
+    // MARK: delete and restore
+
+    /// - Parameter purges: whether a soft-deleted entity's row goes for good.
+    /// - Throws: 404 where the id can't be a key, 403 for a purge without the right.
+    package static func delete(
+        id: String,
+        in entity: EntityModel,
+        grant: Grant,
+        precondition: Precondition?,
+        purges: Bool,
+        now: Timestamp
+    ) throws(RequestFailure) -> DeletePlan {
+        Swift.precondition(
+            grant.entity == entity.name && grant.action == .delete,
+            "a delete is planned with its own grant"
+        )
+        if purges, !grant.isAdministrator {
+            throw RequestFailure(.forbidden, "Only administrators remove records for good")
+        }
+        guard let key = ReadPlanner.keyValue(id, entity) else { throw .recordNotFound(entity, id) }
+        var sql = SQLBuilder(entity.dialect)
+        if entity.softDelete, !purges {
+            sql.append("UPDATE \(entity.table) SET \(entity.deletedAtColumn) = ")
+            sql.bind(.timestamp(now))
+        } else {
+            sql.append("DELETE FROM \(entity.table)")
+        }
+        sql.append(" WHERE \(entity.key.column) = ")
+        sql.bind(key)
+        return DeletePlan(
+            entity: entity,
+            key: key,
+            precondition: precondition,
+            storedRow: purges ? lockedRow(key, entity, includingDeleted: true) : lockedRow(key, entity),
+            statement: sql.statement()
+        )
+    }
+
+    /// Brings a soft-deleted row back. Its result is the stored row; no row where none was deleted.
+    ///
+    /// - Throws: 404 where the id can't be a key or the entity has no soft deletes, 403 without the right.
+    package static func restore(id: String, in entity: EntityModel, grant: Grant) throws(RequestFailure) -> SQLStatement
+    {
+        Swift.precondition(
+            grant.entity == entity.name && grant.action == .delete,
+            "a restore is planned with its own grant"
+        )
+        guard grant.isAdministrator else { throw RequestFailure(.forbidden, "Only administrators restore records") }
+        guard entity.softDelete, let key = ReadPlanner.keyValue(id, entity) else { throw .recordNotFound(entity, id) }
+        var sql = SQLBuilder(entity.dialect)
+        sql.append("UPDATE \(entity.table) SET \(entity.deletedAtColumn) = NULL WHERE \(entity.key.column) = ")
+        sql.bind(key)
+        sql.append(" AND \(entity.deletedAtColumn) IS NOT NULL RETURNING \(entity.columnList)")
+        return sql.statement(.json(entity.rowShape))
+    }
+
+    // MARK: facts
+
+    /// Judges what the lookups of ``WriteNeeds/references`` gave, in their order.
+    ///
+    /// - Throws: 409 `CONFLICT` naming each field whose key is dangling.
+    package static func judgeReferences(
+        _ needs: WriteNeeds,
+        _ results: some Sequence<StatementResult>,
+        entity: EntityModel
+    )
+        throws(RequestFailure)
+    {
+        var details: [FailureDetail] = []
+        for ((reference, _), result) in zip(needs.references, results) where result.rows.isEmpty {
+            let field = entity.fields[reference.field].name
+            details.append(
+                FailureDetail(field: field, rule: .relation, message: "names no existing \(reference.targetEntity)")
+            )
+        }
+        guard details.isEmpty else {
+            throw RequestFailure(.conflict, "A key names a record that does not exist", details: details)
+        }
+    }
+
+    /// Which of `candidates` are taken by rows of the entity.
+    package static func takenSlugs(among candidates: [String], _ entity: EntityModel, except key: FieldValue?)
+        -> SQLStatement?
+    {
+        guard let slug = entity.slugField else { return nil }
+        var sql = SQLBuilder(entity.dialect)
+        sql.append("SELECT \(slug.column) FROM \(entity.table) WHERE ")
+        sql.isMember(slug.column, of: candidates.map(FieldValue.text), slug.shape)
+        if entity.softDelete { sql.append(" AND \(entity.deletedAtColumn) IS NULL") }
+        if let key {
+            sql.append(" AND \(entity.key.column) <> ")
+            sql.bind(key)
+        }
+        return sql.statement(.values)
+    }
+
+    /// `base`, `base-2`, `base-3`… in batches that grow.
+    package static func slugCandidates(_ base: String, batch: Int) -> [String] {
+        let size = 8 << min(batch, 8)
+        let first = batch == 0 ? 1 : (0..<batch).reduce(1) { $0 + 8 << min($1, 8) }
+        return (first..<first + size).map { $0 == 1 ? base : "\(base)-\($0)" }
+    }
+
+    // MARK: parts
+
+    static func lockedRow(_ key: FieldValue, _ entity: EntityModel, includingDeleted: Bool = false) -> SQLStatement {
+        let lock =
+            switch entity.dialect {
+            case .sqlite: ""
+            case .postgres: " FOR UPDATE"
+            }
+        let select =
+            includingDeleted
+            ? "SELECT \(entity.columnList) FROM \(entity.table) WHERE \(entity.key.column) = \(entity.dialect.placeholder(1))"
+            : entity.selectByKey
+        return SQLStatement(
+            select + lock,
+            binds: [entity.dialect.bindable(key)],
+            output: .valuesAndJSON(entity.rowShape)
+        )
+    }
+
+    static func references(
+        of values: [Int: FieldValue],
+        _ entity: EntityModel
+    ) -> [(reference: ReferenceModel, statement: SQLStatement)] {
+        entity.references.compactMap { reference in
+            guard let value = values[reference.field], !value.isNull else { return nil }
+            return (reference, reference.lookup(value, entity.dialect))
+        }
+    }
+
+    private static func newSlugBase(_ values: [Int: FieldValue], _ entity: EntityModel) -> String? {
+        guard let slug = entity.definition.slug, let index = entity.index(of: slug.field) else { return nil }
+        if let given = values[index], !given.isNull, given != .text("") { return nil }
+        return slugBase(values, entity)
+    }
+
+    static func slugBase(_ values: [Int: FieldValue], _ entity: EntityModel) -> String? {
+        guard let source = entity.definition.slug?.source, let index = entity.index(of: source),
+            case .text(let text)? = values[index]
+        else { return nil }
+        let base = SlugText.make(from: text)
+        return base.isEmpty ? entity.name.replacing("_", with: "-") : base
+    }
+}
+
+extension FieldModel {
+    /// What the engine writes into an auto field.
+    package func value(at now: Timestamp) -> FieldValue {
+        shape.type == .date
+            ? .date(CalendarDate(days: Int((Double(now.microseconds) / 86_400_000_000).rounded(.down))))
+            : .timestamp(now)
+    }
+}
+
+extension UpdatePlan {
+    /// - Throws: 422 with every violation of the payload.
+    fileprivate func filled(with payload: JSONObject) throws(RequestFailure) -> UpdatePlan {
+        let values = try FieldChecks.check(payload, of: entity, isCreate: false).values
+        let slug = entity.definition.slug
+        let isSlugGiven = slug.flatMap { entity.index(of: $0.field) }.map { values[$0] != nil } ?? true
+        let base = slug?.regenerateOnUpdate == true && !isSlugGiven ? WritePlanner.slugBase(values, entity) : nil
+        return UpdatePlan(
+            entity: entity,
+            key: key,
+            values: values,
+            needs: WriteNeeds(references: WritePlanner.references(of: values, entity), slugBase: base),
+            precondition: precondition,
+            storedRow: storedRow
+        )
+    }
+}

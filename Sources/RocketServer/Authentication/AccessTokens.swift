@@ -1,0 +1,172 @@
+import Foundation
+import JWTKit
+package import RocketEngine
+package import RocketModel
+import RocketPlanning
+import Synchronization
+
+// Access tokens: JWT (RFC 7519), HS256, checked as RFC 8725 asks. Verified ones are remembered until they expire,
+// so that a client's next request costs a look-up.
+
+/// Whose key signs a token.
+package enum TokenIssuer: Sendable, Hashable {
+    case platform
+    case app(StoredApp)
+
+    var name: String {
+        switch self {
+        case .platform: "_platform"
+        case .app(let app): app.name
+        }
+    }
+}
+
+private struct AccessClaims: JWTPayload {
+    let sub: String
+    let roles: [String]
+    let email: String
+    let iat: Int64
+    let exp: Int64
+    let jti: String
+    let iss: String
+    /// The user's token version when the token was made.
+    let ver: Int64
+
+    /// The time is judged by ``AccessTokens``, with the server's clock.
+    func verify(using algorithm: some JWTAlgorithm) {}
+}
+
+package final class AccessTokens: Sendable {
+    private struct Verified {
+        let claims: AccessClaims
+        let principal: Principal
+    }
+
+    private struct CacheKey: Hashable {
+        let issuer: String
+        let token: String
+    }
+
+    private struct State {
+        var keys: [TokenIssuer: JWTKeyCollection] = [:]
+        var verified: [CacheKey: Verified] = [:]
+    }
+
+    private let secrets: Secrets
+    private let now: @Sendable () -> Timestamp
+    private let newID: @Sendable () -> UniqueID
+    private let state = Mutex(State())
+
+    private static let maximumCached = 10_000
+    private static let maximumLength = 4096
+
+    package init(secrets: Secrets, dependencies: EngineDependencies) {
+        self.secrets = secrets
+        now = dependencies.now
+        newID = dependencies.newID
+    }
+
+    /// Makes a token for a user who has signed in.
+    package func issue(to user: StoredUser, by issuer: TokenIssuer) async throws -> String {
+        let seconds = now().microseconds / 1_000_000
+        let claims = AccessClaims(
+            sub: user.id,
+            roles: user.roles,
+            email: user.email,
+            iat: seconds,
+            exp: seconds + Accounts.accessTokenSeconds,
+            jti: newID().text,
+            iss: issuer.name,
+            ver: user.tokenVersion
+        )
+        return try await keys(of: issuer).sign(claims)
+    }
+
+    /// Who a token speaks for, or nil where it is not a token of this issuer, has expired, or was ended.
+    package func principal(of token: String, issuer: TokenIssuer, floors: TokenFloors) async -> Principal? {
+        let key = CacheKey(issuer: issuer.name, token: token)
+        let seconds = now().microseconds / 1_000_000
+        let cached = state.withLock { $0.verified[key] }
+        let verified: Verified
+        if let cached {
+            verified = cached
+        } else {
+            guard let claims = await verify(token, issuer) else { return nil }
+            let isPlatform = issuer == .platform
+            verified = Verified(
+                claims: claims,
+                principal: Principal(
+                    userID: claims.sub,
+                    email: claims.email,
+                    roles: claims.roles,
+                    isPlatformAdmin: isPlatform && claims.roles.contains { $0.lowercased() == "platform_admin" }
+                )
+            )
+            state.withLock { state in
+                if state.verified.count >= Self.maximumCached {
+                    state.verified = state.verified.filter { $0.value.claims.exp > seconds }
+                    if state.verified.count >= Self.maximumCached { state.verified.removeAll() }
+                }
+                state.verified[key] = verified
+            }
+        }
+        guard verified.claims.exp > seconds, floors.allows(verified.claims.sub, version: verified.claims.ver) else {
+            return nil
+        }
+        return verified.principal
+    }
+
+    /// Forgets the keys and tokens of an app that is removed.
+    package func forget(_ app: StoredApp) {
+        state.withLock { state in
+            state.keys[.app(app)] = nil
+            state.verified = state.verified.filter { $0.key.issuer != app.name }
+        }
+    }
+
+    private func verify(_ token: String, _ issuer: TokenIssuer) async -> AccessClaims? {
+        guard token.utf8.count <= Self.maximumLength, Self.isWellFormed(token) else { return nil }
+        do {
+            let claims = try await keys(of: issuer).verify(token, as: AccessClaims.self)
+            return claims.iss == issuer.name ? claims : nil
+        } catch {
+            // Whatever is wrong with a token, its bearer is told only that it is not valid.
+            return nil
+        }
+    }
+
+    /// Judges what a library may be lenient about: three canonical base64url parts, a header of `HS256` and nothing
+    /// else that would have to be understood, JSON without duplicate names.
+    private static func isWellFormed(_ token: String) -> Bool {
+        let parts = token.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 3 else { return false }
+        let decoded = parts.compactMap { canonicalBase64URL(String($0)) }
+        guard decoded.count == 3, let header = object(decoded[0]), object(decoded[1]) != nil else { return false }
+        return header["alg"] == "HS256" && header.names.allSatisfy { ["alg", "typ"].contains($0) }
+    }
+
+    private static func object(_ bytes: [UInt8]) -> JSONObject? {
+        do throws(JSONSyntaxError) { return try JSONParser.parse(bytes).objectValue } catch { return nil }
+    }
+
+    private static func canonicalBase64URL(_ text: String) -> [UInt8]? {
+        guard !text.isEmpty, !text.contains(where: { "+/=".contains($0) }) else { return nil }
+        var base64 = text.replacing("-", with: "+").replacing("_", with: "/")
+        base64 += String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4)
+        guard let data = Data(base64Encoded: base64), data.base64EncodedString() == base64 else { return nil }
+        return Array(data)
+    }
+
+    private func keys(of issuer: TokenIssuer) async -> JWTKeyCollection {
+        if let keys = state.withLock({ $0.keys[issuer] }) { return keys }
+        let secret =
+            switch issuer {
+            case .platform: Array(secrets.platformJWT.utf8)
+            case .app(let app): secrets.signingKey(of: app)
+            }
+        let keys = JWTKeyCollection()
+        await keys.add(hmac: HMACKey(from: Data(secret)), digestAlgorithm: .sha256)
+        state.withLock { $0.keys[issuer] = keys }
+        return keys
+    }
+}

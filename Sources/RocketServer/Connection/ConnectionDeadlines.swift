@@ -1,0 +1,78 @@
+import HTTPTypes
+import NIOCore
+import NIOHTTPTypes
+
+/// Closes connections that keep the server waiting: for the head of a request, or for its body. A slow client
+/// holds one connection for so long and no longer, whatever it trickles.
+final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPRequestPart
+    typealias InboundOut = HTTPRequestPart
+    typealias OutboundIn = HTTPResponsePart
+    typealias OutboundOut = HTTPResponsePart
+
+    private enum Waiting {
+        case head(since: NIODeadline)
+        case body(since: NIODeadline)
+        /// The client waits for us.
+        case nothing
+    }
+
+    private let headLimit: TimeAmount
+    private let bodyLimit: TimeAmount
+    private var waiting = Waiting.nothing
+    private var responseIsDone = true
+    private var task: RepeatedTask?
+
+    init(headSeconds: Int64, bodySeconds: Int64) {
+        headLimit = .seconds(headSeconds)
+        bodyLimit = .seconds(bodySeconds)
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        waiting = .head(since: .now())
+        let interval = TimeAmount.milliseconds(max(100, min(headLimit, bodyLimit).nanoseconds / 8_000_000))
+        let loopBound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        task = context.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
+            let (handler, context) = loopBound.value
+            handler.check(context)
+        }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        task?.cancel()
+        task = nil
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        task?.cancel()
+        task = nil
+        context.fireChannelInactive()
+    }
+
+    private func check(_ context: ChannelHandlerContext) {
+        switch waiting {
+        case .head(let since) where NIODeadline.now() - since > headLimit: context.close(promise: nil)
+        case .body(let since) where NIODeadline.now() - since > bodyLimit: context.close(promise: nil)
+        case .head, .body, .nothing: break
+        }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head:
+            waiting = .body(since: .now())
+            responseIsDone = false
+        case .body: break
+        case .end: waiting = responseIsDone ? .head(since: .now()) : .nothing
+        }
+        context.fireChannelRead(data)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        if case .end = unwrapOutboundIn(data) {
+            responseIsDone = true
+            if case .nothing = waiting { waiting = .head(since: .now()) }
+        }
+        context.write(data, promise: promise)
+    }
+}

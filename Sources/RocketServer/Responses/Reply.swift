@@ -1,0 +1,36 @@
+import HTTPTypes
+import NIOCore
+import RocketModel
+
+/// What a route answers.
+struct Reply: Sendable {
+    var status: HTTPResponse.Status
+    var headers: HTTPFields
+    var body: ByteBuffer
+
+    init(_ status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], body: ByteBuffer) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+
+    init(_ status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], json: JSONValue) {
+        self.init(status, headers: headers, body: ByteBuffer(bytes: json.jsonBytes))
+    }
+
+    /// `{"data": …}`
+    init(_ status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], data: JSONValue) {
+        self.init(status, headers: headers, json: ["data": data])
+    }
+}
+
+extension HTTPField.Name {
+    static let requestID = HTTPField.Name(literal: "X-Request-Id")
+    static let nosniff = HTTPField.Name(literal: "X-Content-Type-Options")
+
+    /// A name that is written in this code.
+    private init(literal name: String) {
+        guard let parsed = HTTPField.Name(name) else { preconditionFailure("\(name) is no header name") }
+        self = parsed
+    }
+}

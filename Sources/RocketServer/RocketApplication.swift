@@ -1,0 +1,29 @@
+package import Hummingbird
+package import Logging
+import NIOCore
+
+/// The servers that carry the responder: one on TCP for clients, one on a socket file for the command line.
+package enum RocketApplication {
+    /// - Parameter onRunning: called with the port once connections are accepted.
+    package static func make(
+        responder: RocketResponder,
+        settings: ServerSettings,
+        address: BindAddress,
+        logger: Logger,
+        onRunning: @escaping @Sendable (Int?) async -> Void = { _ in }
+    ) -> Application<RocketResponder> {
+        Application(
+            responder: responder,
+            server: .http1(
+                configuration: .init(
+                    additionalChannelHandlers: [
+                        ConnectionDeadlines(headSeconds: settings.headSeconds, bodySeconds: settings.bodySeconds)
+                    ]
+                )
+            ),
+            configuration: ApplicationConfiguration(address: address, serverName: nil, backlog: 1024),
+            onServerRunning: { channel in await onRunning(channel.localAddress?.port) },
+            logger: logger
+        )
+    }
+}

@@ -1,0 +1,252 @@
+import HTTPTypes
+package import Hummingbird
+import Logging
+import NIOCore
+import RocketEngine
+import RocketModel
+import RocketPlanning
+
+/// Answers every request: finds the route, asks who calls, runs the route, and turns whatever comes of it into a
+/// response with the headers that all responses have.
+package struct RocketResponder: HTTPResponder {
+    private let router: any HTTPResponder<RocketContext>
+    private let table: RouteTable
+    private let services: ServerServices
+    private let requestIDs = RequestIDs()
+
+    package init(services: ServerServices) {
+        var table = RouteTable()
+        SystemRoutes.add(to: &table)
+        AuthRoutes.add(to: &table)
+        PlatformRoutes.add(to: &table)
+        MetadataRoutes.add(to: &table)
+        RecordRoutes.add(to: &table)
+        self.table = table
+        self.services = services
+        let router = Router(context: RocketContext.self, options: .autoGenerateHeadEndpoints)
+        let requestIDs = requestIDs
+        for route in table.routes {
+            router.on(RouterPath(route.path), method: route.method) { request, context in
+                await RouteRun(route: route, request: request, context: context, services: services, requestIDs)
+                    .response()
+            }
+        }
+        self.router = router.buildResponder()
+    }
+
+    package func respond(to request: Request, context: RocketContext) async throws -> Response {
+        let response = try await router.respond(to: request, context: context)
+        // Every answer of a route carries an id; one without is the router's own, for a path that it does not know.
+        return response.headers[.requestID] == nil ? await unrouted(request, context) : response
+    }
+
+    /// 405 where the path is one of ours with another method, else 404.
+    private func unrouted(_ request: Request, _ context: RocketContext) async -> Response {
+        let methods = table.methods(at: Substring(request.uri.path))
+        let route = Route(method: request.method, path: request.uri.path, access: .open) { _ in
+            guard !methods.isEmpty else { throw RequestFailure(.notFound, "There is nothing at this path") }
+            let allow = methods.map(\.rawValue).sorted().joined(separator: ", ")
+            var reply = Reply(
+                RequestFailure(.methodNotAllowed, "\(request.method.rawValue) does not go here; \(allow) does")
+            )
+            reply.headers[.allow] = allow
+            return reply
+        }
+        return await RouteRun(route: route, request: request, context: context, services: services, requestIDs)
+            .response()
+    }
+}
+
+/// Ids of requests that come without one: a random part for the process and a count.
+final class RequestIDs: Sendable {
+    private let prefix = String(UInt32.random(in: .min ... .max), radix: 36)
+    private let count = AtomicCounter()
+
+    func next() -> String {
+        "\(prefix)-\(String(count.next(), radix: 36))"
+    }
+}
+
+/// One request at one route.
+private struct RouteRun {
+    private let route: Route
+    private let services: ServerServices
+    private let requestID: String
+    private var call: Call
+
+    init(route: Route, request: Request, context: RocketContext, services: ServerServices, _ ids: RequestIDs) {
+        self.route = route
+        self.services = services
+        requestID = Self.sane(request.headers[.requestID]) ?? ids.next()
+        call = Call(request: request, context: context, services: services)
+    }
+
+    /// A client's own id: up to 128 letters, digits, dots, hyphens and underscores.
+    private static func sane(_ id: String?) -> String? {
+        guard let id, (1...128).contains(id.utf8.count) else { return nil }
+        let isSane = id.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"):
+                true
+            default: false
+            }
+        }
+        return isSane ? id : nil
+    }
+
+    consuming func response() async -> Response {
+        let start = ContinuousClock.now
+        var reply: Reply
+        do {
+            reply = try await run()
+        } catch {
+            reply = Reply(failure(for: error))
+        }
+        reply.headers[.contentType] = "application/json; charset=utf-8"
+        reply.headers[.nosniff] = "nosniff"
+        reply.headers[.requestID] = requestID
+        if call.principal != nil || route.access == .openApp || route.path.hasSuffix("/login")
+            || route.path.hasSuffix("/refresh")
+        {
+            reply.headers[.cacheControl] = "no-store"
+        }
+        log(reply.status, since: start)
+        return Response(status: reply.status, headers: reply.headers, body: ResponseBody(byteBuffer: reply.body))
+    }
+
+    // MARK: access
+
+    private mutating func run() async throws -> Reply {
+        switch route.access {
+        case .open:
+            return try await route.handler(call)
+        case .control:
+            guard call.context.isControl else { throw RequestFailure(.notFound, "There is nothing at this path") }
+            call.principal = .control
+            return try await route.handler(call)
+        case .platform, .platformAdmin:
+            let principal = try await platformPrincipal()
+            call.principal = principal
+            if route.access == .platformAdmin { try AccessDecision.requirePlatformAdministrator(principal) }
+            return try await route.handler(call)
+        case .openApp, .app, .appAdmin:
+            return try await runInApp()
+        }
+    }
+
+    private mutating func platformPrincipal() async throws -> Principal {
+        if call.context.isControl { return .control }
+        let principal = await services.tokens.principal(
+            of: try bearer(),
+            issuer: .platform,
+            floors: services.apps.platform.floors
+        )
+        guard let principal else { throw Self.badToken }
+        return principal
+    }
+
+    /// The app's secret first, then the platform's. Nobody without a token learns which apps there are.
+    private mutating func runInApp() async throws -> Reply {
+        let name = try call.parameter("app")
+        guard route.access != .openApp else {
+            return try await services.apps.withApp(name) { app in
+                call.app = app
+                return try await route.handler(call)
+            }
+        }
+        let token = call.context.isControl ? "" : try bearer()
+        do {
+            return try await services.apps.withApp(name) { app in
+                call.app = app
+                let principal = try await principal(of: token, in: app)
+                call.principal = principal
+                if route.access == .appAdmin { try AccessDecision.requireAdministrator(principal) }
+                return try await route.handler(call)
+            }
+        } catch let failure as RequestFailure where failure.code == .appNotFound && call.app == nil {
+            _ = try await platformPrincipal()
+            throw failure
+        }
+    }
+
+    private func principal(of token: String, in app: AppContext) async throws -> Principal {
+        if call.context.isControl { return .control }
+        if let principal = await services.tokens.principal(
+            of: token,
+            issuer: .app(app.stored),
+            floors: app.accounts.floors
+        ) {
+            return principal
+        }
+        let platform = await services.tokens.principal(
+            of: token,
+            issuer: .platform,
+            floors: services.apps.platform.floors
+        )
+        guard let platform, platform.isPlatformAdmin else { throw Self.badToken }
+        return platform
+    }
+
+    /// RFC 6750 part 2.1.
+    private func bearer() throws(RequestFailure) -> String {
+        guard let header = call.headers[.authorization], !header.isEmpty else {
+            throw RequestFailure(.unauthorized, "This needs Authorization: Bearer and an access token")
+        }
+        guard header.prefix(7).lowercased() == "bearer " else { throw Self.badToken }
+        return String(header.dropFirst(7))
+    }
+
+    private static let badToken = RequestFailure(.unauthorized, "The access token is not valid")
+
+    // MARK: ends
+
+    private func failure(for error: any Error) -> RequestFailure {
+        let snapshot = call.app?.snapshots.current
+        if let failure = FailureTranslation.requestFailure(for: error, snapshot: snapshot, logger: services.logger) {
+            if failure.code == .internalError { logFault(failure.message) }
+            return failure
+        }
+        if error is CancellationError || error is ChannelError {
+            return .unavailable("The connection was closed, or the server is stopping")
+        }
+        logFault("\(error)")
+        return RequestFailure(
+            .internalError,
+            "A fault of the server; its log has more under the request id \(requestID)"
+        )
+    }
+
+    private func logFault(_ cause: String) {
+        services.logger.error(
+            "request failed",
+            metadata: [
+                "request_id": "\(requestID)", "route": "\(route.method.rawValue) \(route.path)", "cause": "\(cause)",
+            ]
+        )
+    }
+
+    private func log(_ status: HTTPResponse.Status, since start: ContinuousClock.Instant) {
+        guard services.logger.logLevel <= .info else { return }
+        let (seconds, attoseconds) = (ContinuousClock.now - start).components
+        let microseconds = seconds * 1_000_000 + attoseconds / 1_000_000_000_000
+        var metadata: Logger.Metadata = [
+            "request_id": "\(requestID)", "method": "\(route.method.rawValue)", "route": "\(route.path)",
+            "status": "\(status.code)",
+            "ms": "\(microseconds / 1000).\(String(microseconds % 1000 + 1000).dropFirst())",
+        ]
+        if let app = call.app { metadata["app"] = "\(app.name)" }
+        if let principal = call.principal { metadata["user"] = "\(principal.userID)" }
+        services.logger.info("request", metadata: metadata)
+    }
+}
+
+extension Principal {
+    /// The user who runs the server, over its own socket.
+    fileprivate static let control = Principal(
+        userID: "_control",
+        email: "",
+        roles: ["platform_admin"],
+        isPlatformAdmin: true
+    )
+}

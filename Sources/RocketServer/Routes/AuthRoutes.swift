@@ -1,0 +1,78 @@
+import HTTPTypes
+import RocketEngine
+import RocketModel
+
+/// Signing in and out, of an app and of the platform alike.
+enum AuthRoutes {
+    static func add(to table: inout RouteTable) {
+        for (path, open, signedIn) in [
+            ("/api/_platform/auth", RouteAccess.open, RouteAccess.platform),
+            ("/api/:app/auth", .openApp, .app),
+        ] {
+            table.add(.post, "\(path)/login", open, login)
+            table.add(.post, "\(path)/refresh", open, refresh)
+            table.add(.post, "\(path)/logout", open, logout)
+            table.add(.get, "\(path)/me", signedIn, me)
+            table.add(.post, "\(path)/password", signedIn, changePassword)
+        }
+    }
+
+    @Sendable private static func login(_ call: Call) async throws -> Reply {
+        try call.refuseParameters()
+        let values = try await call.object().strings(["email", "password"])
+        let signedIn = try await accounts(call).login(
+            email: values["email"] ?? "",
+            password: values["password"] ?? "",
+            address: call.context.peer
+        )
+        return try await tokens(signedIn, call)
+    }
+
+    @Sendable private static func refresh(_ call: Call) async throws -> Reply {
+        try call.refuseParameters()
+        let values = try await call.object().strings(["refresh_token"])
+        return try await tokens(try await accounts(call).refresh(values["refresh_token"] ?? ""), call)
+    }
+
+    @Sendable private static func logout(_ call: Call) async throws -> Reply {
+        try call.refuseParameters()
+        let values = try await call.object().strings(["refresh_token"])
+        try await accounts(call).logout(values["refresh_token"] ?? "")
+        return Reply(json: ["data": ["message": "Logged out"], "message": "Logged out"])
+    }
+
+    @Sendable private static func me(_ call: Call) async throws -> Reply {
+        try call.refuseParameters()
+        let principal = try call.requirePrincipal()
+        return Reply(data: [
+            "id": .string(principal.userID), "email": .string(principal.email),
+            "roles": .array(principal.roles.map(JSONValue.string)),
+        ])
+    }
+
+    /// `{"old", "new"}`: ends every token of the user.
+    @Sendable private static func changePassword(_ call: Call) async throws -> Reply {
+        try call.refuseParameters()
+        let values = try await call.object().strings(["old", "new"])
+        let principal = try call.requirePrincipal()
+        let isGuest = principal.isPlatformAdmin && call.app != nil
+        guard !isGuest else { throw RequestFailure(.forbidden, "A platform administrator has no password in an app") }
+        try await accounts(call).changePassword(
+            ofUser: principal.userID,
+            from: values["old"] ?? "",
+            to: values["new"] ?? "",
+            address: call.context.peer
+        )
+        return Reply(data: ["message": "Password changed"])
+    }
+
+    private static func accounts(_ call: Call) -> Accounts {
+        call.app?.accounts ?? call.services.apps.platform
+    }
+
+    private static func tokens(_ signedIn: SignedIn, _ call: Call) async throws -> Reply {
+        let issuer = call.app.map { TokenIssuer.app($0.stored) } ?? .platform
+        let access = try await call.services.tokens.issue(to: signedIn.user, by: issuer)
+        return Reply(data: ["access_token": .string(access), "refresh_token": .string(signedIn.refreshToken)])
+    }
+}

@@ -1,0 +1,122 @@
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import RocketEngine
+import RocketModel
+import RocketPlanning
+
+/// One request on its way through a route: what came, and who asks.
+struct Call: Sendable {
+    let request: Request
+    let context: RocketContext
+    let services: ServerServices
+    /// Set where the route needs a token.
+    var principal: Principal?
+    /// The app of the path, where the route has one.
+    var app: AppContext?
+
+    var headers: HTTPFields { request.headers }
+
+    /// A part of the path, decoded.
+    ///
+    /// - Throws: 404 for an escape that is not text.
+    func parameter(_ name: String) throws(RequestFailure) -> String {
+        guard let raw = context.coreContext.parameters[Substring(name)], let text = percentDecoded(raw.utf8) else {
+            throw RequestFailure(.notFound, "There is nothing at this path")
+        }
+        return text
+    }
+
+    func query() throws(RequestFailure) -> QueryString {
+        try request.uri.query.map { query throws(RequestFailure) in try QueryString(query) } ?? .empty
+    }
+
+    /// Refuses parameters on a route that takes none.
+    func refuseParameters() throws(RequestFailure) {
+        _ = try query().values(of: [])
+    }
+
+    /// - Throws: 500 where a route that needs a principal was registered as open: a fault of ours.
+    func requirePrincipal() throws(RequestFailure) -> Principal {
+        guard let principal else { throw RequestFailure(.internalError, "The route has no principal") }
+        return principal
+    }
+
+    /// - Throws: 500 where a route that needs an app was registered without one: a fault of ours.
+    func requireApp() throws(RequestFailure) -> AppContext {
+        guard let app else { throw RequestFailure(.internalError, "The route has no app") }
+        return app
+    }
+
+    var precondition: Precondition? {
+        headers[.ifMatch].map(Precondition.init(ifMatch:))
+    }
+
+    // MARK: body
+
+    /// The body, which must be a JSON object.
+    ///
+    /// - Throws: 400 `INVALID_PAYLOAD`, 413, 415.
+    func object() async throws -> JSONObject {
+        let value = try await json()
+        guard case .object(let object) = value else {
+            throw RequestFailure(.invalidPayload, "The body is \(value.kind), but this route takes an object")
+        }
+        return object
+    }
+
+    private func json() async throws -> JSONValue {
+        let limit = services.settings.maximumBodyBytes
+        let tooLarge = RequestFailure(.payloadTooLarge, "The body is larger than \(limit) bytes")
+        if let length = headers[.contentLength].flatMap(Int.init), length > limit { throw tooLarge }
+        try requireJSON()
+        let buffer: ByteBuffer
+        do {
+            buffer = try await request.body.collect(upTo: limit)
+        } catch is NIOTooManyBytesError {
+            throw tooLarge
+        } catch let error as HTTPError where error.status == .contentTooLarge {
+            throw tooLarge
+        }
+        guard buffer.readableBytes > 0 else {
+            throw RequestFailure(.invalidPayload, "The body is empty; a JSON object is due")
+        }
+        return try buffer.withUnsafeReadableBytes { bytes throws(RequestFailure) in
+            do throws(JSONSyntaxError) {
+                return try JSONParser.parse(bytes.bindMemory(to: UInt8.self))
+            } catch {
+                throw RequestFailure(.invalidPayload, "The body is not JSON: \(error.reason) (at byte \(error.offset))")
+            }
+        }
+    }
+
+    private func requireJSON() throws(RequestFailure) {
+        let type = headers[.contentType]?.lowercased() ?? ""
+        let parts = type.split(separator: ";").map { $0.filter { $0 != " " && $0 != "\t" } }
+        let isJSON =
+            parts.first == "application/json"
+            && parts.dropFirst().allSatisfy { $0 == "charset=utf-8" || $0 == "charset=\"utf-8\"" }
+        guard isJSON else {
+            let got = type.isEmpty ? "no Content-Type" : "\"\(type.prefix(80))\""
+            throw RequestFailure(
+                .unsupportedMediaType,
+                "A body is sent with Content-Type: application/json, got \(got)"
+            )
+        }
+    }
+}
+
+extension JSONObject {
+    /// Reads a flat payload of strings, all of them required but those in `optional`.
+    ///
+    /// - Throws: 422 with every violation.
+    func strings(_ required: [String], optional: [String] = []) throws(RequestFailure) -> [String: String] {
+        var reader = DefinitionReader(self)
+        var values: [String: String] = [:]
+        for name in required { values[name] = reader.requiredString(name) }
+        for name in optional { values[name] = reader.string(name) }
+        reader.refuseUnknownMembers()
+        guard reader.violations.isEmpty else { throw .validation(reader.violations) }
+        return values
+    }
+}

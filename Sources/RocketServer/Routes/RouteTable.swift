@@ -1,0 +1,65 @@
+import HTTPTypes
+import Hummingbird
+import RocketEngine
+import RocketModel
+import RocketPlanning
+
+/// Who may come in at a route. What they may do there is decided further in.
+enum RouteAccess: Sendable {
+    /// Anyone, without a token.
+    case open
+    /// Anyone; the path names an app.
+    case openApp
+    /// A token of the platform.
+    case platform
+    /// A token of the platform with the role `platform_admin`.
+    case platformAdmin
+    /// A token of the app, or a platform administrator's.
+    case app
+    /// The same, with the role `admin`.
+    case appAdmin
+    /// The server's own socket.
+    case control
+}
+
+struct Route: Sendable {
+    typealias Handler = @Sendable (Call) async throws -> Reply
+
+    let method: HTTPRequest.Method
+    let path: String
+    let access: RouteAccess
+    let handler: Handler
+}
+
+/// All routes, in one list.
+struct RouteTable: Sendable {
+    private(set) var routes: [Route] = []
+
+    mutating func add(
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        _ access: RouteAccess,
+        _ handler: @escaping Route.Handler
+    ) {
+        routes.append(Route(method: method, path: path, access: access, handler: handler))
+    }
+
+    /// The methods of the routes that a path leads to, for `Allow`. Of several patterns the most literal one counts,
+    /// as it does for the router.
+    func methods(at path: Substring) -> [HTTPRequest.Method] {
+        let parts = path.split(separator: "/")
+        var methods: [HTTPRequest.Method] = []
+        var mostLiterals = 0
+        for route in routes {
+            let pattern = route.path.split(separator: "/")
+            guard pattern.count == parts.count, zip(pattern, parts).allSatisfy({ $0.hasPrefix(":") || $0 == $1 }) else {
+                continue
+            }
+            let literals = pattern.count { !$0.hasPrefix(":") }
+            if literals > mostLiterals { methods = [] }
+            mostLiterals = max(mostLiterals, literals)
+            if literals == mostLiterals, !methods.contains(route.method) { methods.append(route.method) }
+        }
+        return methods
+    }
+}

@@ -1,0 +1,17 @@
+package import Logging
+package import RocketEngine
+
+/// What every route has at hand.
+package struct ServerServices: Sendable {
+    package let apps: AppRegistry
+    package let tokens: AccessTokens
+    package let settings: ServerSettings
+    package var dependencies: EngineDependencies { apps.dependencies }
+    package var logger: Logger { apps.dependencies.logger }
+
+    package init(apps: AppRegistry, secrets: Secrets, settings: ServerSettings) {
+        self.apps = apps
+        self.settings = settings
+        tokens = AccessTokens(secrets: secrets, dependencies: apps.dependencies)
+    }
+}

@@ -1,0 +1,116 @@
+import AsyncHTTPClient
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+import NIOHTTP1
+import RocketModel
+import RocketServer
+
+/// Carries a command out: by the server that holds the data directory, over its socket, or in this process where
+/// no server runs. Either way it is the same request to the same route.
+struct ControlClient: Sendable {
+    private enum Target {
+        case server(socket: String)
+        case local(RocketInstance)
+    }
+
+    private let target: Target
+
+    /// Runs `body` with a client, and closes what it opened.
+    static func with<Value: Sendable>(
+        _ configuration: LoadedConfiguration,
+        _ body: (ControlClient) async throws -> Value
+    ) async throws -> Value {
+        var quiet = Logger(label: "rocket")
+        quiet.logLevel = .error
+        guard let instance = try await RocketInstance.open(configuration, logger: quiet) else {
+            let directory = URL(fileURLWithPath: configuration.text("database.data_dir") ?? "data", isDirectory: true)
+            return try await body(ControlClient(target: .server(socket: RocketInstance.socketPath(in: directory))))
+        }
+        do {
+            let value = try await body(ControlClient(target: .local(instance)))
+            await instance.close()
+            return value
+        } catch {
+            await instance.close()
+            throw error
+        }
+    }
+
+    /// - Returns: what stands under `data` in the answer.
+    /// - Throws: ``CommandFailure`` with the server's own words.
+    func send(_ method: HTTPRequest.Method, _ path: String, _ body: JSONValue? = nil) async throws -> JSONValue {
+        try await send(method, path, bytes: body?.jsonBytes)
+    }
+
+    func send(_ method: HTTPRequest.Method, _ path: String, bytes: [UInt8]?) async throws -> JSONValue {
+        let (status, answer) =
+            switch target {
+            case .server(let socket): try await sendToServer(method, path, bytes, socket)
+            case .local(let instance): try await sendLocally(method, path, bytes, instance)
+            }
+        let object = (try? JSONParser.parse(answer))?.objectValue
+        guard (200..<300).contains(status) else { throw CommandFailure(Self.words(object, status), .badData) }
+        return object?["data"] ?? .null
+    }
+
+    private func sendToServer(
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        _ bytes: [UInt8]?,
+        _ socket: String
+    ) async throws -> (Int, [UInt8]) {
+        guard let url = URL(httpURLWithSocketPath: socket, uri: path) else {
+            throw CommandFailure("\(socket): the path can't be a socket's", .unavailable)
+        }
+        var request = HTTPClientRequest(url: url.absoluteString)
+        request.method = .init(rawValue: method.rawValue)
+        if let bytes {
+            request.headers.add(name: "content-type", value: "application/json")
+            request.body = .bytes(bytes)
+        }
+        do {
+            let response = try await HTTPClient.shared.execute(request, timeout: .seconds(120))
+            let body = try await response.body.collect(upTo: 1 << 30)
+            return (Int(response.status.code), Array(body.readableBytesView))
+        } catch {
+            throw CommandFailure(
+                "a server holds the data directory, but its socket \(socket) does not answer: \(firstLine("\(error)"))",
+                .unavailable
+            )
+        }
+    }
+
+    private func sendLocally(
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        _ bytes: [UInt8]?,
+        _ instance: RocketInstance
+    ) async throws -> (Int, [UInt8]) {
+        var headers = HTTPFields()
+        if bytes != nil { headers[.contentType] = "application/json" }
+        let answer = try await LocalRequest.send(
+            method,
+            path,
+            headers: headers,
+            body: bytes ?? [],
+            to: instance.responder,
+            logger: instance.logger
+        )
+        return (answer.status.code, answer.body)
+    }
+
+    /// The error envelope as lines for a person.
+    private static func words(_ object: JSONObject?, _ status: Int) -> String {
+        guard let error = object?["error"]?.objectValue, let message = error["message"]?.stringValue else {
+            return "the server answered \(status)"
+        }
+        let details = (error["details"]?.arrayValue ?? []).compactMap(\.objectValue).map { detail in
+            let field = detail["field"]?.stringValue.map { "\($0): " } ?? ""
+            return "\n  \(field)\(detail["message"]?.stringValue ?? "")"
+        }
+        return message + details.joined()
+    }
+}

@@ -1,0 +1,52 @@
+import Foundation
+import RocketModel
+import Yams
+
+/// Reads `app.yaml` into keys and texts, and refuses what is not known.
+enum ConfigurationFile {
+    static let defaultPath = "app.yaml"
+
+    /// - Parameter path: nil reads ``defaultPath`` where it is there, and nothing where it is not.
+    /// - Throws: ``CommandFailure`` with one line that says what to do.
+    static func read(_ path: String?) throws -> [String: String] {
+        let name = path ?? defaultPath
+        guard FileManager.default.fileExists(atPath: name) else {
+            guard path == nil else { throw CommandFailure("\(name): there is no such file", .configuration) }
+            return [:]
+        }
+        let node: Node?
+        do {
+            node = try Yams.compose(yaml: String(contentsOfFile: name, encoding: .utf8))
+        } catch {
+            throw CommandFailure("\(name): not YAML: \(firstLine("\(error)"))", .configuration)
+        }
+        var values: [String: String] = [:]
+        if let node { try flatten(node, "", name, into: &values) }
+        return values
+    }
+
+    private static func flatten(_ node: Node, _ path: String, _ file: String, into values: inout [String: String])
+        throws
+    {
+        switch node {
+        case .mapping(let mapping):
+            for (key, value) in mapping {
+                let name = key.string ?? ""
+                try flatten(value, path.isEmpty ? name : "\(path).\(name)", file, into: &values)
+            }
+        case .scalar(let scalar):
+            if path.isEmpty, scalar.string.isEmpty { return }
+            let known = ConfigurationKey.all.map(\.name)
+            guard known.contains(path) else {
+                let place = node.mark.map { ":\($0.line)" } ?? ""
+                throw CommandFailure(
+                    "\(file)\(place): the key \"\(path)\" is not known\(suggestion(for: path, among: known))",
+                    .configuration
+                )
+            }
+            values[path] = scalar.string
+        case .sequence, .alias:
+            throw CommandFailure("\(file): the key \"\(path)\" takes one value, not a list", .configuration)
+        }
+    }
+}

@@ -1,0 +1,45 @@
+/// Every key of the configuration: what it is called in the file, what it may be, and what it is when nobody says.
+struct ConfigurationKey: Sendable {
+    enum Kind: Sendable {
+        case text
+        case whole(ClosedRange<Int>)
+        case oneOf([String])
+    }
+
+    let name: String
+    let kind: Kind
+    let fallback: String?
+    var isSecret = false
+
+    /// The key's path in capitals: `server.port` is `ROCKET_SERVER_PORT`.
+    var environmentName: String {
+        "ROCKET_" + name.uppercased().replacing(".", with: "_")
+    }
+
+    static let all: [ConfigurationKey] = [
+        ConfigurationKey(name: "environment", kind: .oneOf(["development", "production"]), fallback: "development"),
+        ConfigurationKey(name: "server.host", kind: .text, fallback: "127.0.0.1"),
+        ConfigurationKey(name: "server.port", kind: .whole(0...65535), fallback: "8080"),
+        ConfigurationKey(name: "server.max_body_bytes", kind: .whole(1024...1_073_741_824), fallback: "10485760"),
+        ConfigurationKey(name: "server.request_timeout_s", kind: .whole(1...3600), fallback: "30"),
+        ConfigurationKey(name: "server.grace_s", kind: .whole(0...3600), fallback: "10"),
+        ConfigurationKey(name: "database.driver", kind: .oneOf(["sqlite"]), fallback: "sqlite"),
+        ConfigurationKey(name: "database.data_dir", kind: .text, fallback: "./data"),
+        ConfigurationKey(name: "database.synchronous", kind: .oneOf(["full", "normal"]), fallback: "full"),
+        ConfigurationKey(name: "database.max_open_apps", kind: .whole(1...10_000), fallback: "100"),
+        ConfigurationKey(name: "auth.bcrypt_cost", kind: .whole(4...20), fallback: "10"),
+        ConfigurationKey(name: "auth.failures_per_account", kind: .whole(1...1_000_000), fallback: "10"),
+        ConfigurationKey(name: "auth.failures_per_address", kind: .whole(1...1_000_000), fallback: "100"),
+        ConfigurationKey(name: "jwt_secret", kind: .text, fallback: nil, isSecret: true),
+        ConfigurationKey(name: "platform_jwt_secret", kind: .text, fallback: nil, isSecret: true),
+        ConfigurationKey(name: "encryption_key", kind: .text, fallback: nil, isSecret: true),
+        ConfigurationKey(name: "admin_password", kind: .text, fallback: nil, isSecret: true),
+        ConfigurationKey(name: "platform_password", kind: .text, fallback: nil, isSecret: true),
+        ConfigurationKey(
+            name: "log.level",
+            kind: .oneOf(["trace", "debug", "info", "notice", "warning", "error", "critical"]),
+            fallback: "info"
+        ),
+        ConfigurationKey(name: "log.format", kind: .oneOf(["text", "json"]), fallback: "text"),
+    ]
+}

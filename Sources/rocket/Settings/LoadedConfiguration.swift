@@ -1,0 +1,101 @@
+import Configuration
+import Foundation
+import RocketModel
+
+/// The configuration in force: flags over environment variables over the file over the defaults.
+struct LoadedConfiguration: Sendable {
+    /// A value, and where it came from.
+    struct Entry: Sendable {
+        let key: ConfigurationKey
+        let value: String?
+        let source: String
+    }
+
+    let entries: [Entry]
+
+    /// - Parameters:
+    ///   - file: the path of the file that was named, or nil for `app.yaml` where it is there.
+    ///   - flags: values by key.
+    /// - Throws: ``CommandFailure`` for an unknown key or a value that can't be.
+    init(file: String?, flags: [String: String], environment: [String: String] = ProcessInfo.processInfo.environment)
+        throws
+    {
+        try Self.refuseUnknown(environment)
+        let sources: [(name: String, reader: ConfigReader)] = [
+            ("flag", Self.reader(flags)),
+            (
+                "environment",
+                ConfigReader(provider: EnvironmentVariablesProvider(environmentVariables: environment)).scoped(
+                    to: "rocket"
+                )
+            ),
+            (file ?? ConfigurationFile.defaultPath, Self.reader(try ConfigurationFile.read(file))),
+        ]
+        var entries: [Entry] = []
+        for key in ConfigurationKey.all {
+            let configKey = ConfigKey(key.name, context: [:])
+            let found = sources.lazy.compactMap { source in
+                source.reader.string(forKey: configKey, isSecret: key.isSecret).map { (value: $0, source: source.name) }
+            }.first
+            if let found { try Self.check(found.value, key, found.source) }
+            entries.append(Entry(key: key, value: found?.value ?? key.fallback, source: found?.source ?? "default"))
+        }
+        self.entries = entries
+    }
+
+    private static func reader(_ values: [String: String]) -> ConfigReader {
+        let pairs = values.map {
+            (
+                AbsoluteConfigKey(ConfigKey("rocket." + $0.key, context: [:])),
+                ConfigValue(.string($0.value), isSecret: false)
+            )
+        }
+        return ConfigReader(provider: InMemoryProvider(values: Dictionary(uniqueKeysWithValues: pairs))).scoped(
+            to: "rocket"
+        )
+    }
+
+    private static func refuseUnknown(_ environment: [String: String]) throws {
+        let known = ConfigurationKey.all.map(\.environmentName)
+        for name in environment.keys.sorted() where name.hasPrefix("ROCKET_") && !known.contains(name) {
+            throw CommandFailure(
+                "the environment variable \(name) is not known\(suggestion(for: name, among: known))",
+                .configuration
+            )
+        }
+    }
+
+    private static func check(_ value: String, _ key: ConfigurationKey, _ source: String) throws {
+        let expected: String
+        switch key.kind {
+        case .text: return
+        case .whole(let range):
+            if let whole = Int(value), range.contains(whole) { return }
+            expected = "a whole number from \(range.lowerBound) to \(range.upperBound)"
+        case .oneOf(let words):
+            if words.contains(value) { return }
+            expected = words.joined(separator: " or ") + suggestion(for: value, among: words)
+        }
+        throw CommandFailure(
+            "\(key.name) (\(source)): expected \(expected), got \"\(key.isSecret ? "***" : value)\"",
+            .configuration
+        )
+    }
+
+    // MARK: values
+
+    func text(_ name: String) -> String? {
+        entries.first { $0.key.name == name }?.value
+    }
+
+    /// The value of a key that has a default and was checked to be whole.
+    func whole(_ name: String) -> Int {
+        text(name).flatMap(Int.init) ?? 0
+    }
+
+    func isGiven(_ name: String) -> Bool {
+        entries.first { $0.key.name == name }?.source != "default"
+    }
+
+    var isProduction: Bool { text("environment") == "production" }
+}
