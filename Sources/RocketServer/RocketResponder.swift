@@ -139,8 +139,7 @@ private struct RouteRun {
         if call.context.isControl { return .control }
         let principal = await services.tokens.principal(
             of: try bearer(),
-            issuer: .platform,
-            floors: services.apps.platform.floors
+            from: [(.platform, services.apps.platform.floors)]
         )
         guard let principal else { throw Self.badToken }
         return principal
@@ -172,20 +171,12 @@ private struct RouteRun {
 
     private func principal(of token: String, in app: AppContext) async throws -> Principal {
         if call.context.isControl { return .control }
-        if let principal = await services.tokens.principal(
+        let principal = await services.tokens.principal(
             of: token,
-            issuer: .app(app.stored),
-            floors: app.accounts.floors
-        ) {
-            return principal
-        }
-        let platform = await services.tokens.principal(
-            of: token,
-            issuer: .platform,
-            floors: services.apps.platform.floors
+            from: [(.app(app.stored), app.accounts.floors), (.platform, services.apps.platform.floors)]
         )
-        guard let platform, platform.isPlatformAdmin else { throw Self.badToken }
-        return platform
+        guard let principal else { throw Self.badToken }
+        return principal
     }
 
     /// RFC 6750 part 2.1.
@@ -193,8 +184,9 @@ private struct RouteRun {
         guard let header = call.headers[.authorization], !header.isEmpty else {
             throw RequestFailure(.unauthorized, "This needs Authorization: Bearer and an access token")
         }
-        guard header.prefix(7).lowercased() == "bearer " else { throw Self.badToken }
-        return String(header.dropFirst(7))
+        let bytes = header.utf8
+        guard bytes.count > 7, zip(bytes, "bearer ".utf8).allSatisfy({ $0 | 0x20 == $1 }) else { throw Self.badToken }
+        return String(decoding: bytes.dropFirst(7), as: UTF8.self)
     }
 
     private static let badToken = RequestFailure(.unauthorized, "The access token is not valid")

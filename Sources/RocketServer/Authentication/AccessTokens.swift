@@ -39,7 +39,21 @@ private struct AccessClaims: JWTPayload {
 package final class AccessTokens: Sendable {
     private struct Verified {
         let claims: AccessClaims
-        let principal: Principal
+        private let principal: Principal
+
+        init(claims: AccessClaims, isPlatform: Bool) {
+            self.claims = claims
+            principal = Principal(
+                userID: claims.sub,
+                email: claims.email,
+                roles: claims.roles,
+                isPlatformAdmin: isPlatform && claims.roles.contains { $0.lowercased() == "platform_admin" }
+            )
+        }
+
+        func principal(at seconds: Int64, _ floors: TokenFloors) -> Principal? {
+            claims.exp > seconds && floors.allows(claims.sub, version: claims.ver) ? principal : nil
+        }
     }
 
     private struct CacheKey: Hashable {
@@ -82,38 +96,32 @@ package final class AccessTokens: Sendable {
         return try await keys(of: issuer).sign(claims)
     }
 
-    /// Who a token speaks for, or nil where it is not a token of this issuer, has expired, or was ended.
-    package func principal(of token: String, issuer: TokenIssuer, floors: TokenFloors) async -> Principal? {
-        let key = CacheKey(issuer: issuer.name, token: token)
+    /// Who a token speaks for, or nil where it is not a token of one of the issuers, has expired, or was ended. The
+    /// issuers are asked in their order; what is remembered is asked of all of them before anything is computed.
+    package func principal(of token: String, from issuers: [(issuer: TokenIssuer, floors: TokenFloors)]) async -> Principal? {
         let seconds = now().microseconds / 1_000_000
-        let cached = state.withLock { $0.verified[key] }
-        let verified: Verified
-        if let cached {
-            verified = cached
-        } else {
-            guard let claims = await verify(token, issuer) else { return nil }
-            let isPlatform = issuer == .platform
-            verified = Verified(
-                claims: claims,
-                principal: Principal(
-                    userID: claims.sub,
-                    email: claims.email,
-                    roles: claims.roles,
-                    isPlatformAdmin: isPlatform && claims.roles.contains { $0.lowercased() == "platform_admin" }
-                )
-            )
-            state.withLock { state in
-                if state.verified.count >= Self.maximumCached {
-                    state.verified = state.verified.filter { $0.value.claims.exp > seconds }
-                    if state.verified.count >= Self.maximumCached { state.verified.removeAll() }
-                }
-                state.verified[key] = verified
+        for (issuer, floors) in issuers {
+            let key = CacheKey(issuer: issuer.name, token: token)
+            if let verified = state.withLock({ $0.verified[key] }) { return verified.principal(at: seconds, floors) }
+        }
+        guard token.utf8.count <= Self.maximumLength, Self.isWellFormed(token) else { return nil }
+        for (issuer, floors) in issuers {
+            guard let claims = await verify(token, issuer) else { continue }
+            let verified = Verified(claims: claims, isPlatform: issuer == .platform)
+            remember(verified, CacheKey(issuer: issuer.name, token: token), seconds)
+            return verified.principal(at: seconds, floors)
+        }
+        return nil
+    }
+
+    private func remember(_ verified: Verified, _ key: CacheKey, _ seconds: Int64) {
+        state.withLock { state in
+            if state.verified.count >= Self.maximumCached {
+                state.verified = state.verified.filter { $0.value.claims.exp > seconds }
+                if state.verified.count >= Self.maximumCached { state.verified.removeAll() }
             }
+            state.verified[key] = verified
         }
-        guard verified.claims.exp > seconds, floors.allows(verified.claims.sub, version: verified.claims.ver) else {
-            return nil
-        }
-        return verified.principal
     }
 
     /// Forgets the keys and tokens of an app that is removed.
@@ -125,7 +133,6 @@ package final class AccessTokens: Sendable {
     }
 
     private func verify(_ token: String, _ issuer: TokenIssuer) async -> AccessClaims? {
-        guard token.utf8.count <= Self.maximumLength, Self.isWellFormed(token) else { return nil }
         do {
             let claims = try await keys(of: issuer).verify(token, as: AccessClaims.self)
             return claims.iss == issuer.name ? claims : nil
@@ -138,9 +145,9 @@ package final class AccessTokens: Sendable {
     /// Judges what a library may be lenient about: three canonical base64url parts, a header of `HS256` and nothing
     /// else that would have to be understood, JSON without duplicate names.
     private static func isWellFormed(_ token: String) -> Bool {
-        let parts = token.split(separator: ".", omittingEmptySubsequences: false)
+        let parts = token.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard parts.count == 3 else { return false }
-        let decoded = parts.compactMap { canonicalBase64URL(String($0)) }
+        let decoded = parts.compactMap { canonicalBase64URL($0) }
         guard decoded.count == 3, let header = object(decoded[0]), object(decoded[1]) != nil else { return false }
         return header["alg"] == "HS256" && header.names.allSatisfy { ["alg", "typ"].contains($0) }
     }
@@ -149,11 +156,20 @@ package final class AccessTokens: Sendable {
         do throws(JSONSyntaxError) { return try JSONParser.parse(bytes).objectValue } catch { return nil }
     }
 
-    private static func canonicalBase64URL(_ text: String) -> [UInt8]? {
-        guard !text.isEmpty, !text.contains(where: { "+/=".contains($0) }) else { return nil }
-        var base64 = text.replacing("-", with: "+").replacing("_", with: "/")
-        base64 += String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4)
-        guard let data = Data(base64Encoded: base64), data.base64EncodedString() == base64 else { return nil }
+    private static func canonicalBase64URL(_ text: some Sequence<UInt8>) -> [UInt8]? {
+        var base64: [UInt8] = []
+        for byte in text {
+            switch byte {
+            case UInt8(ascii: "-"): base64.append(UInt8(ascii: "+"))
+            case UInt8(ascii: "_"): base64.append(UInt8(ascii: "/"))
+            case UInt8(ascii: "+"), UInt8(ascii: "/"), UInt8(ascii: "="): return nil
+            default: base64.append(byte)
+            }
+        }
+        while base64.count % 4 != 0 { base64.append(UInt8(ascii: "=")) }
+        guard !base64.isEmpty, let data = Data(base64Encoded: Data(base64)), data.base64EncodedData() == Data(base64) else {
+            return nil
+        }
         return Array(data)
     }
 

@@ -2,6 +2,7 @@ import Foundation
 import Hummingbird
 import Logging
 import NIOCore
+import NIOPosix
 import RocketEngine
 import RocketModel
 import RocketServer
@@ -17,6 +18,8 @@ enum RunningServer {
     static func run(_ configuration: LoadedConfiguration, onReady: @escaping @Sendable (String) async -> Void)
         async throws
     {
+        // Tasks run on the event loops themselves: a request changes threads only where it goes to the database.
+        _ = NIOSingletons.unsafeTryInstallSingletonPosixEventLoopGroupAsConcurrencyGlobalExecutor()
         let sink = LogSink()
         let logger = makeLogger(configuration, sink)
         defer { sink.flush() }

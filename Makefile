@@ -1,0 +1,57 @@
+# What people and CI call. Recipes are short; what is longer lives in scripts/ and Benchmarks/.
+
+SHELL := /bin/bash
+# One builder at a time: SwiftPM locks its build folder, and 2 cores are soon busy.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test check lint format bench kill9 release build-tests warnings
+
+SOURCES := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Package.swift
+BUILD_LOG := .build/build-tests.log
+# The same for the build of the tests and their run, so that nothing is built twice.
+SWIFT_BUILD_FLAGS ?=
+# More arguments for what runs: make run ARGS="--port 9000"
+ARGS ?=
+
+help: ## List what make can do
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install the system packages that are missing
+	@scripts/setup.sh
+
+run: release ## Build for release and serve on 127.0.0.1:8080 (ARGS="--port 9000")
+	@exec .build/release/rocket serve $(ARGS)
+
+demo: release ## Build for release and serve the help desk example (ARGS="--port 9000")
+	@exec .build/release/rocket demo $(ARGS)
+
+test: build-tests ## Set up, build and run the tests
+	swift test --skip-build $(SWIFT_BUILD_FLAGS)
+
+# Undeclared imports are found by a flag of the build of the tests: a build of its own would take as long again.
+check: override SWIFT_BUILD_FLAGS += --explicit-target-dependency-import-check error
+check: lint test warnings ## Format, imports, warnings and tests: what CI runs
+
+lint: ## Check the format without changing a file
+	swift format lint --strict -r $(SOURCES)
+
+format: ## Format the sources in place
+	swift format -i -r $(SOURCES)
+
+bench: release ## Measure the release build beside a bare HTTP server (ARGS="--secs 10")
+	Benchmarks/run.sh $(ARGS)
+
+kill9: release ## Kill the release build under load and look for lost rows (ARGS="--rounds 50")
+	scripts/kill9.py $(ARGS)
+
+release: setup
+	swift build -c release --product rocket
+
+build-tests: setup
+	@mkdir -p $(dir $(BUILD_LOG))
+	set -o pipefail; swift build --build-tests $(SWIFT_BUILD_FLAGS) 2>&1 | tee $(BUILD_LOG)
+
+# A build repeats no warning of a file that it did not compile again; CI's fresh clone compiles all of them.
+warnings: build-tests
+	@ours=$$(grep -E '^[^ ]*/(Sources|Tests)/[^ ]*: warning: ' $(BUILD_LOG) | grep -v '/\.build/' | sort -u) || exit 0; \
+	    echo "Warnings in our files:"; echo "$$ours"; exit 1

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Installs the system packages that the build needs and the system lacks; where all is there, it changes nothing.
+#
+#   scripts/setup.sh            what building and testing need
+#   scripts/setup.sh --bench    and what the benchmarks need
+set -euo pipefail
+
+fail() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+check_swift() {
+    local needs="the project needs Swift 6.2 or later: https://www.swift.org/install"
+    command -v swift >/dev/null || fail "swift is not on the PATH; $needs"
+    local said
+    said=$(swift --version 2>/dev/null) || fail "swift --version failed; $needs"
+    [[ $said =~ Swift\ version\ ([0-9]+)\.([0-9]+) ]] || fail "swift --version names no version; $needs"
+    local major=${BASH_REMATCH[1]} minor=${BASH_REMATCH[2]}
+    ((major > 6 || (major == 6 && minor >= 2))) || fail "this is Swift $major.$minor; $needs"
+}
+
+missing_packages() {
+    [[ -e /usr/include/sqlite3.h ]] || echo libsqlite3-dev
+    [[ -e /usr/include/crypt.h ]] || echo libcrypt-dev
+    if [[ ${1:-} == --bench ]]; then
+        command -v wrk >/dev/null || echo wrk
+        command -v python3 >/dev/null || echo python3
+    fi
+}
+
+install_packages() {
+    local as_root=()
+    if ((EUID != 0)); then
+        command -v sudo >/dev/null || fail "run as root: apt-get install $*"
+        as_root=(sudo)
+    fi
+    local log
+    log=$(mktemp)
+    # The path is fixed now, as the local is gone when the trap runs.
+    # shellcheck disable=SC2064
+    trap "rm -f '$log'" EXIT
+    echo "setup: installing $*"
+    # Mirrors fail now and then, so the list is asked for twice. An old list may do, so the install decides.
+    apt_get "$log" update || { sleep 5; apt_get "$log" update; } || true
+    apt_get "$log" install --no-install-recommends "$@" || {
+        tail -n 20 "$log" >&2
+        fail "apt-get could not install $*"
+    }
+}
+
+apt_get() {
+    local log=$1
+    shift
+    # On bash before 4.4 an empty array is unset to `set -u`, hence the +.
+    ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq -y -o DPkg::Lock::Timeout=120 "$@" </dev/null >>"$log" 2>&1
+}
+
+[[ $# -eq 0 || $* == --bench ]] || fail "unknown arguments: $* (there is --bench)"
+check_swift
+if command -v apt-get >/dev/null; then
+    missing=$(missing_packages "$@")
+    # Names of packages have no spaces: the split into words is meant.
+    # shellcheck disable=SC2086
+    [[ -z $missing ]] || install_packages $missing
+else
+    echo "setup: no apt-get here; the build needs SQLite 3 and libcrypt with their headers (sqlite3.h, crypt.h)"
+fi
