@@ -82,14 +82,29 @@ let package = Package(
             name: "RocketTestSupport",
             dependencies: [
                 "RocketModel", "RocketPlanning", "RocketDatabase", "RocketEngine", "RocketServer",
-                .product(name: "HummingbirdTesting", package: "hummingbird"),
-                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
             ]
         ),
-        .testTarget(name: "RocketModelTests", dependencies: ["RocketModel", "RocketTestSupport"]),
-        .testTarget(name: "RocketPlanningTests", dependencies: ["RocketPlanning", "RocketTestSupport"]),
-        .testTarget(name: "RocketDatabaseTests", dependencies: ["RocketDatabase", "RocketTestSupport"]),
-        .testTarget(name: "RocketServerTests", dependencies: ["RocketServer", "RocketTestSupport"]),
+        .testTarget(name: "RocketModelTests", dependencies: ["RocketModel"]),
+        .testTarget(name: "RocketPlanningTests", dependencies: ["RocketModel", "RocketPlanning"]),
+        .testTarget(
+            name: "RocketDatabaseTests",
+            dependencies: ["RocketModel", "RocketPlanning", "RocketDatabase", "RocketTestSupport"]
+        ),
+        .testTarget(
+            name: "RocketEngineTests",
+            dependencies: ["RocketModel", "RocketDatabase", "RocketEngine", "RocketTestSupport"]
+        ),
+        .testTarget(
+            name: "RocketServerTests",
+            dependencies: [
+                "RocketModel", "RocketDatabase", "RocketEngine", "RocketServer", "RocketTestSupport",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "JWTKit", package: "jwt-kit"),
+            ]
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

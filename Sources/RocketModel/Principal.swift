@@ -3,15 +3,18 @@ package struct Principal: Sendable, Hashable {
     package let userID: String
     package let email: String
     package let roles: [String]
-    /// Whether the token was the platform's: a platform administrator is an administrator of every app.
-    package let isPlatformAdmin: Bool
+    /// Whether the token was the platform's rather than an app's.
+    package let isOfPlatform: Bool
 
-    package init(userID: String, email: String, roles: [String], isPlatformAdmin: Bool = false) {
+    package init(userID: String, email: String, roles: [String], isOfPlatform: Bool = false) {
         self.userID = userID
         self.email = email
         self.roles = roles
-        self.isPlatformAdmin = isPlatformAdmin
+        self.isOfPlatform = isOfPlatform
     }
+
+    /// A platform administrator is an administrator of every app.
+    package var isPlatformAdmin: Bool { isOfPlatform && hasRole("platform_admin") }
 
     /// Role names compare without case.
     package func hasRole(_ role: String) -> Bool {
@@ -19,5 +22,5 @@ package struct Principal: Sendable, Hashable {
     }
 
     /// Whether the app's administration is open to this user.
-    package var isAdmin: Bool { isPlatformAdmin || hasRole("admin") }
+    package var isAdmin: Bool { isOfPlatform ? isPlatformAdmin : hasRole("admin") }
 }

@@ -175,7 +175,8 @@ private struct RouteRun {
             of: token,
             from: [(.app(app.stored), app.accounts.floors), (.platform, services.apps.platform.floors)]
         )
-        guard let principal else { throw Self.badToken }
+        // A user of the platform who does not administer it is nobody in an app, whatever roles the platform gave.
+        guard let principal, principal.isPlatformAdmin || !principal.isOfPlatform else { throw Self.badToken }
         return principal
     }
 
@@ -239,6 +240,6 @@ extension Principal {
         userID: "_control",
         email: "",
         roles: ["platform_admin"],
-        isPlatformAdmin: true
+        isOfPlatform: true
     )
 }

@@ -9,8 +9,7 @@ enum HelloServer {
 
     static func main() async throws {
         guard CommandLine.arguments.count == 2, let port = Int(CommandLine.arguments[1]) else {
-            print("usage: hello-server PORT")
-            return
+            return print("usage: hello-server PORT")
         }
         let router = Router()
         router.get("/hello") { _, _ in

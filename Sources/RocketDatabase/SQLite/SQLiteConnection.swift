@@ -23,21 +23,24 @@ final class SQLiteConnection: Sendable {
         switch role {
         case .reader:
             configuration.readonly = true
-        case .writer(let synchronous):
+        case .writer:
             configuration.journalMode = .wal
-            configuration.prepareDatabase { database in
-                try database.execute(sql: "PRAGMA synchronous = \(synchronous.rawValue)")
-                try database.execute(sql: "PRAGMA journal_size_limit = 67108864")
-            }
         }
         configuration.prepareDatabase { database in
             // LIKE minds case, as PostgreSQL's does.
             try database.execute(sql: "PRAGMA case_sensitive_like = ON")
-            try database.execute(sql: "PRAGMA cache_size = -8000")
+            try database.execute(sql: "PRAGMA cache_size = -4000")
             try SQLiteFunctions.register(on: database)
             deadline.install(on: database)
         }
         queue = try DatabaseQueue(path: path, configuration: configuration)
+        if case .writer(let synchronous) = role {
+            // After the queue is made: GRDB sets synchronous to NORMAL when it turns the write-ahead log on.
+            try queue.inDatabase { database in
+                try database.execute(sql: "PRAGMA synchronous = \(synchronous.rawValue)")
+                try database.execute(sql: "PRAGMA journal_size_limit = 67108864")
+            }
+        }
         statements = StatementCache()
         self.deadline = deadline
     }

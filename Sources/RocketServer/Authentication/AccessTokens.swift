@@ -47,7 +47,7 @@ package final class AccessTokens: Sendable {
                 userID: claims.sub,
                 email: claims.email,
                 roles: claims.roles,
-                isPlatformAdmin: isPlatform && claims.roles.contains { $0.lowercased() == "platform_admin" }
+                isOfPlatform: isPlatform
             )
         }
 
@@ -98,7 +98,9 @@ package final class AccessTokens: Sendable {
 
     /// Who a token speaks for, or nil where it is not a token of one of the issuers, has expired, or was ended. The
     /// issuers are asked in their order; what is remembered is asked of all of them before anything is computed.
-    package func principal(of token: String, from issuers: [(issuer: TokenIssuer, floors: TokenFloors)]) async -> Principal? {
+    package func principal(of token: String, from issuers: [(issuer: TokenIssuer, floors: TokenFloors)]) async
+        -> Principal?
+    {
         let seconds = now().microseconds / 1_000_000
         for (issuer, floors) in issuers {
             let key = CacheKey(issuer: issuer.name, token: token)
@@ -167,7 +169,8 @@ package final class AccessTokens: Sendable {
             }
         }
         while base64.count % 4 != 0 { base64.append(UInt8(ascii: "=")) }
-        guard !base64.isEmpty, let data = Data(base64Encoded: Data(base64)), data.base64EncodedData() == Data(base64) else {
+        guard !base64.isEmpty, let data = Data(base64Encoded: Data(base64)), data.base64EncodedData() == Data(base64)
+        else {
             return nil
         }
         return Array(data)

@@ -1,0 +1,206 @@
+package import Foundation
+package import HTTPTypes
+import Logging
+import RocketDatabase
+package import RocketEngine
+package import RocketModel
+package import RocketServer
+
+/// A whole server without sockets, on databases of its own.
+package final class TestServer: Sendable {
+    package let clock = TestClock()
+    package let responder: RocketResponder
+    package let apps: AppRegistry
+    package let secrets = Secrets(
+        jwt: "test-jwt-secret-of-at-least-32-bytes",
+        platformJWT: "test-platform-secret-of-32-bytes!",
+        encryption: "test-encryption-key-of-32-bytes!!"
+    )
+    private let directory: TemporaryDirectory
+
+    /// Runs a test on a fresh server, and removes all of it afterwards.
+    package static func run(
+        _ store: TestStore,
+        settings: AppSettings? = nil,
+        server: ServerSettings = ServerSettings(),
+        _ test: (TestServer) async throws -> Void
+    ) async throws {
+        let directory = try TemporaryDirectory()
+        var appSettings = settings ?? AppSettings()
+        appSettings.bcryptCost = 4
+        let testServer = try await TestServer(store, directory, appSettings, server)
+        do {
+            try await test(testServer)
+        } catch {
+            await testServer.apps.close()
+            try directory.remove()
+            throw error
+        }
+        await testServer.apps.close()
+        try directory.remove()
+    }
+
+    private init(
+        _ store: TestStore,
+        _ directory: TemporaryDirectory,
+        _ settings: AppSettings,
+        _ server: ServerSettings
+    ) async throws {
+        self.directory = directory
+        let clock = clock
+        var dependencies = EngineDependencies.system(logger: .silent)
+        dependencies.now = { clock.now() }
+        apps = try await AppRegistry(
+            provider: try store.makeProvider(in: directory.url),
+            settings: settings,
+            dependencies: dependencies
+        )
+        responder = RocketResponder(services: ServerServices(apps: apps, secrets: secrets, settings: server))
+    }
+
+    // MARK: requests
+
+    /// - Parameter token: an access token, or nil for none.
+    package func send(
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        token: String? = nil,
+        headers: HTTPFields = [:],
+        body: [UInt8]? = nil
+    ) async throws -> TestAnswer {
+        var headers = headers
+        if let token { headers[.authorization] = "Bearer \(token)" }
+        if let body {
+            headers[.contentLength] = String(body.count)
+            if headers[.contentType] == nil { headers[.contentType] = "application/json" }
+        }
+        let answer = try await LocalRequest.send(
+            method,
+            path,
+            headers: headers,
+            body: body ?? [],
+            to: responder,
+            logger: .silent,
+            isControl: false
+        )
+        return TestAnswer(status: answer.status.code, headers: answer.headers, bytes: answer.body)
+    }
+
+    package func get(_ path: String, token: String? = nil) async throws -> TestAnswer {
+        try await send(.get, path, token: token)
+    }
+
+    package func post(_ path: String, token: String? = nil, _ body: JSONValue) async throws -> TestAnswer {
+        try await send(.post, path, token: token, body: body.jsonBytes)
+    }
+
+    package func put(_ path: String, token: String? = nil, _ body: JSONValue) async throws -> TestAnswer {
+        try await send(.put, path, token: token, body: body.jsonBytes)
+    }
+
+    package func delete(_ path: String, token: String? = nil) async throws -> TestAnswer {
+        try await send(.delete, path, token: token)
+    }
+
+    // MARK: signing in
+
+    package func platformToken() async throws -> String {
+        try await login("_platform", "platform@localhost", "changeme")
+    }
+
+    package func login(_ app: String, _ email: String, _ password: String) async throws -> String {
+        let answer = try await post(
+            "/api/\(app)/auth/login",
+            ["email": .string(email), "password": .string(password)]
+        )
+        guard let token = answer["data"]["access_token"].string else { throw TestFailure("login: \(answer)") }
+        return token
+    }
+
+    /// Makes an app and signs in as its administrator.
+    package func makeApp(_ name: String = "shop") async throws -> TestApp {
+        let answer = try await post("/api/_platform/apps", token: try await platformToken(), ["name": .string(name)])
+        guard answer.status == 201 else { throw TestFailure("make app: \(answer)") }
+        return TestApp(server: self, name: name, token: try await login(name, "admin@localhost", "changeme"))
+    }
+
+    /// An app with the help desk of the examples in it.
+    package func makeHelpdesk() async throws -> TestApp {
+        let app = try await makeApp("helpdesk")
+        let answer = try await app.send(.post, "_admin/import", body: try TestFiles.helpdesk())
+        guard answer.status == 200 else { throw TestFailure("import: \(answer)") }
+        return app
+    }
+}
+
+/// An app and the token of its administrator.
+package struct TestApp: Sendable {
+    package let server: TestServer
+    package let name: String
+    package let token: String
+
+    package func send(
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        headers: HTTPFields = [:],
+        body: [UInt8]? = nil
+    ) async throws -> TestAnswer {
+        try await server.send(method, "/api/\(name)/\(path)", token: token, headers: headers, body: body)
+    }
+
+    package func get(_ path: String) async throws -> TestAnswer {
+        try await send(.get, path)
+    }
+
+    package func post(_ path: String, _ body: JSONValue, headers: HTTPFields = [:]) async throws -> TestAnswer {
+        try await send(.post, path, headers: headers, body: body.jsonBytes)
+    }
+
+    package func put(_ path: String, _ body: JSONValue, headers: HTTPFields = [:]) async throws -> TestAnswer {
+        try await send(.put, path, headers: headers, body: body.jsonBytes)
+    }
+
+    package func delete(_ path: String, headers: HTTPFields = [:]) async throws -> TestAnswer {
+        try await send(.delete, path, headers: headers)
+    }
+
+    /// Makes an entity with a generated UUID key and these fields beside it.
+    @discardableResult
+    package func makeEntity(
+        _ name: String,
+        fields: [JSONValue],
+        softDelete: Bool = false,
+        extra: JSONObject = JSONObject()
+    ) async throws -> TestAnswer {
+        var object: JSONObject = [
+            "name": .string(name), "table": .string(name + "_rows"),
+            "primary_key": ["field": "id", "type": "uuid", "generated": true],
+            "soft_delete": .boolean(softDelete),
+            "fields": .array([["name": "id", "type": "uuid"]] + fields),
+        ]
+        for member in extra.members { object[member.name] = member.value }
+        let answer = try await post("_admin/entities", .object(object))
+        guard answer.status == 201 else { throw TestFailure("make entity: \(answer)") }
+        return answer
+    }
+}
+
+package struct TestFailure: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) {
+        self.description = description
+    }
+}
+
+package enum TestFiles {
+    /// The project's folder, from where this file was compiled.
+    package static var root: URL {
+        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+    }
+
+    package static func helpdesk() throws -> [UInt8] {
+        [UInt8](try Data(contentsOf: root.appendingPathComponent("Sources/rocket/Resources/helpdesk.json")))
+    }
+}

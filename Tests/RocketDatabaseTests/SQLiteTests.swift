@@ -1,0 +1,95 @@
+import Foundation
+import RocketDatabase
+import RocketModel
+import RocketPlanning
+import RocketTestSupport
+import Testing
+
+/// What is SQLite's own.
+struct SQLiteTests {
+    private static func run(_ settings: SQLiteSettings, _ test: (SQLiteDatabase) async throws -> Void) async throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.url.appendingPathComponent("test.db").path
+        let database = try SQLiteDatabase(path: path, settings: settings, logger: .silent)
+        try await test(database)
+        await database.close()
+        try directory.remove()
+    }
+
+    @Test func aCommitIsSyncedToTheDiskByDefault() async throws {
+        try await Self.run(SQLiteSettings()) { database in
+            let pragmas = ["PRAGMA synchronous", "PRAGMA journal_mode", "PRAGMA foreign_keys"]
+            let results = try await database.write(pragmas.map { SQLStatement($0, output: .values) })
+            #expect(results.map { $0.rows[0][0] } == [.integer(2), .text("wal"), .integer(1)])
+        }
+    }
+
+    @Test func aReaderCantWrite() async throws {
+        try await Self.run(SQLiteSettings()) { database in
+            await #expect(throws: DatabaseFailure.self) {
+                try await database.read([SQLStatement("CREATE TABLE x (y)")])
+            }
+        }
+    }
+
+    @Test func aStatementThatRunsTooLongIsInterrupted() async throws {
+        var settings = SQLiteSettings()
+        settings.statementLimit = .milliseconds(100)
+        try await Self.run(settings) { database in
+            let endless = SQLStatement(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+                output: .values
+            )
+            let start = ContinuousClock.now
+            do {
+                _ = try await database.read([endless])
+                Issue.record("it ended")
+            } catch DatabaseFailure.unavailable {}
+            #expect(ContinuousClock.now - start < .seconds(10))
+            #expect(try await database.read([SQLStatement("SELECT 1", output: .values)])[0].rows == [[.integer(1)]])
+        }
+    }
+
+    @Test func whoIsOneTooManyIsRefusedAtOnce() async throws {
+        var settings = SQLiteSettings()
+        settings.maximumWaiting = 4
+        settings.statementLimit = .milliseconds(300)
+        try await Self.run(settings) { database in
+            let slow = SQLStatement(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+                output: .values
+            )
+            let overloaded = await withTaskGroup(of: Bool.self) { group in
+                for _ in 0..<12 {
+                    group.addTask {
+                        do {
+                            _ = try await database.read([slow])
+                        } catch DatabaseFailure.overloaded {
+                            return true
+                        } catch {}
+                        return false
+                    }
+                }
+                return await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+            }
+            #expect(overloaded >= 6)
+        }
+    }
+
+    @Test(arguments: [
+        ("abc", "abc", true), ("ABC", "abc", true), ("ÄÖ", "äö", true), ("abc", "a%", true), ("abc", "%c", true),
+        ("abc", "a_c", true),
+        ("abc", "a_", false), ("a%c", "a\\%c", true), ("abc", "a\\%c", false), ("", "%", true), ("", "", true),
+        ("a", "", false),
+        ("aXbXc", "a%x%c", true), ("aaa", "%a%a%a%", true), ("aa", "%a%a%a%", false), ("straße", "STRAßE", true),
+        ("éa", "_a", true),
+    ])
+    func ilikeMatchesByUnicode(text: String, pattern: String, isMatch: Bool) {
+        #expect(LikePattern(pattern, ignoresCase: true).matches(text) == isMatch)
+    }
+
+    @Test func aHostilePatternIsNoWorkToSpeakOf() {
+        let pattern = LikePattern(String(repeating: "%a", count: 500) + "%b", ignoresCase: true)
+        #expect(!pattern.matches(String(repeating: "a", count: 5000)))
+    }
+}
