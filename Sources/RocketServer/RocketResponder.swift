@@ -47,7 +47,7 @@ package struct RocketResponder: HTTPResponder {
             guard !methods.isEmpty else { throw RequestFailure(.notFound, "There is nothing at this path") }
             let allow = methods.map(\.rawValue).sorted().joined(separator: ", ")
             var reply = Reply(
-                RequestFailure(.methodNotAllowed, "\(request.method.rawValue) does not go here; \(allow) does")
+                RequestFailure(.methodNotAllowed, "\(request.method.rawValue) does not go here; allowed: \(allow)")
             )
             reply.headers[.allow] = allow
             return reply

@@ -4,8 +4,8 @@ import RocketTestSupport
 import Testing
 
 struct PasswordHasherTests {
-    private static func hasher(running: Int = 2, waiting: Int = 64) -> PasswordHasher {
-        PasswordHasher(cost: 4, maximumRunning: running, maximumWaiting: waiting) { count in
+    private static func hasher(cost: Int = 4, running: Int = 2, waiting: Int = 64) -> PasswordHasher {
+        PasswordHasher(cost: cost, maximumRunning: running, maximumWaiting: waiting) { count in
             (0..<count).map { _ in UInt8.random(in: 0...255) }
         }
     }
@@ -35,7 +35,7 @@ struct PasswordHasherTests {
     }
 
     @Test func tooManyAtOnceAreRefused() async throws {
-        let hasher = Self.hasher(running: 1, waiting: 2)
+        let hasher = Self.hasher(cost: 9, running: 1, waiting: 2)
         let refused = await withTaskGroup(of: Bool.self) { group in
             for _ in 0..<30 {
                 group.addTask {

@@ -28,20 +28,28 @@ package final class SQLiteProvider: DatabaseProvider {
     }
 
     package func openManagement() async throws -> any AppDatabase {
-        try await open(at: directory.appendingPathComponent("management.db"))
+        let url = directory.appendingPathComponent("management.db")
+        try await onQueue { try Self.make(url) }
+        return try await open(at: url)
     }
 
     package func create(_ databaseName: String) async throws -> Bool {
         let url = file(databaseName)
-        return try await onQueue {
-            guard !FileManager.default.fileExists(atPath: url.path) else { return false }
-            guard
-                FileManager.default.createFile(atPath: url.path, contents: nil, attributes: [.posixPermissions: 0o600])
-            else {
-                throw DatabaseFailure.unavailable(cause: "can't make \(url.path)")
-            }
-            return true
+        return try await onQueue { try Self.make(url) }
+    }
+
+    /// Makes an empty file that only its owner can read, which SQLite takes for an empty database.
+    ///
+    /// - Returns: false where a file is there already.
+    @discardableResult
+    private static func make(_ url: URL) throws -> Bool {
+        let descriptor = Foundation.open(url.path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            if errno == EEXIST { return false }
+            throw DatabaseFailure.unavailable(cause: "\(url.path): \(String(cString: strerror(errno)))")
         }
+        Foundation.close(descriptor)
+        return true
     }
 
     package func open(_ databaseName: String) async throws -> any AppDatabase {

@@ -102,15 +102,15 @@ struct ControlClient: Sendable {
         return (answer.status.code, answer.body)
     }
 
-    /// The error envelope as lines for a person.
+    /// The error envelope as one line for a person.
     private static func words(_ object: JSONObject?, _ status: Int) -> String {
         guard let error = object?["error"]?.objectValue, let message = error["message"]?.stringValue else {
             return "the server answered \(status)"
         }
         let details = (error["details"]?.arrayValue ?? []).compactMap(\.objectValue).map { detail in
-            let field = detail["field"]?.stringValue.map { "\($0): " } ?? ""
-            return "\n  \(field)\(detail["message"]?.stringValue ?? "")"
+            let field = detail["field"]?.stringValue.map { "\($0) " } ?? ""
+            return "\(field)\(detail["message"]?.stringValue ?? "")"
         }
-        return message + details.joined()
+        return details.isEmpty ? message : "\(message): \(details.joined(separator: "; "))"
     }
 }
