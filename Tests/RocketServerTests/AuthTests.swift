@@ -191,7 +191,9 @@ struct AuthTests {
             let key = HMACKey(from: Data(server.secrets.signingKey(of: stored)))
             func sign(_ claims: Claims, _ keys: JWTKeyCollection) async throws -> String { try await keys.sign(claims) }
             let right = await JWTKeyCollection().add(hmac: key, digestAlgorithm: .sha256)
-            let stronger = await JWTKeyCollection().add(hmac: key, digestAlgorithm: .sha512)
+            // HMAC pads a short key with zeros, so this is the app's own key at the length that HS512 wants.
+            let padded = HMACKey(from: Data(server.secrets.signingKey(of: stored) + [UInt8](repeating: 0, count: 32)))
+            let stronger = await JWTKeyCollection().add(hmac: padded, digestAlgorithm: .sha512)
             let platform = await JWTKeyCollection().add(
                 hmac: HMACKey(from: Data(server.secrets.platformJWT.utf8)),
                 digestAlgorithm: .sha256

@@ -29,7 +29,7 @@ package final class SQLiteProvider: DatabaseProvider {
 
     package func openManagement() async throws -> any AppDatabase {
         let url = directory.appendingPathComponent("management.db")
-        try await onQueue { try Self.make(url) }
+        _ = try await onQueue { try Self.make(url) }
         return try await open(at: url)
     }
 
@@ -41,7 +41,6 @@ package final class SQLiteProvider: DatabaseProvider {
     /// Makes an empty file that only its owner can read, which SQLite takes for an empty database.
     ///
     /// - Returns: false where a file is there already.
-    @discardableResult
     private static func make(_ url: URL) throws -> Bool {
         let descriptor = Foundation.open(url.path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {

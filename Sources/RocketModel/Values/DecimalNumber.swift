@@ -48,6 +48,7 @@ package struct DecimalNumber: Sendable {
             index += 1
         }
         guard sawDigit, !sawPoint || scale > 0 else { return nil }
+        if digits.count - scale > 1, digits[0] == 0 { return nil }
         scale -= exponent
         if scale < 0 {
             guard -scale <= Self.maximumDigits || digits.allSatisfy({ $0 == 0 }) else { return nil }
