@@ -61,12 +61,16 @@ package struct RequestFailure: Error, Sendable, Hashable {
         self.retryAfterSeconds = retryAfterSeconds
     }
 
+    /// A hostile payload could have a violation in every few bytes; past this many they help nobody.
+    package static let maximumDetails = 200
+
     /// Every violation at once, under a headline.
     package static func validation(_ details: [FailureDetail]) -> RequestFailure {
-        RequestFailure(
+        let headline = details.count == 1 ? "One thing is not valid" : "\(details.count) things are not valid"
+        return RequestFailure(
             .validationFailed,
-            details.count == 1 ? "One thing is not valid" : "\(details.count) things are not valid",
-            details: details
+            details.count > maximumDetails ? "\(headline); the first \(maximumDetails) follow" : headline,
+            details: Array(details.prefix(maximumDetails))
         )
     }
 

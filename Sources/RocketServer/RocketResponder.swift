@@ -37,7 +37,9 @@ package struct RocketResponder: HTTPResponder {
     package func respond(to request: Request, context: RocketContext) async throws -> Response {
         let response = try await router.respond(to: request, context: context)
         // Every answer of a route carries an id; one without is the router's own, for a path that it does not know.
-        return response.headers[.requestID] == nil ? await unrouted(request, context) : response
+        guard response.headers[.requestID] == nil else { return response }
+        let answer = await unrouted(request, context)
+        return request.method == .head ? answer.createHeadResponse() : answer
     }
 
     /// 405 where the path is one of ours with another method, else 404.
@@ -156,6 +158,7 @@ private struct RouteRun {
         }
         let token = call.context.isControl ? "" : try bearer()
         do {
+            if !call.context.isControl, !services.apps.isOpen(name) { try await checkBeforeOpening(name, token) }
             return try await services.apps.withApp(name) { app in
                 call.app = app
                 let principal = try await principal(of: token, in: app)
@@ -167,6 +170,16 @@ private struct RouteRun {
             _ = try await platformPrincipal()
             throw failure
         }
+    }
+
+    /// A token that no key has signed opens no database.
+    private func checkBeforeOpening(_ name: String, _ token: String) async throws {
+        let app = try await services.apps.app(name)
+        let principal = await services.tokens.principal(
+            of: token,
+            from: [(.app(app), TokenFloors([:])), (.platform, services.apps.platform.floors)]
+        )
+        guard principal != nil else { throw Self.badToken }
     }
 
     private func principal(of token: String, in app: AppContext) async throws -> Principal {

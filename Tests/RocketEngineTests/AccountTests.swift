@@ -57,28 +57,71 @@ struct PasswordHasherTests {
 struct LoginLimiterTests {
     private static let start = Timestamp(microseconds: 0)
 
-    @Test func attemptsCountBeforeTheyAreJudgedAndASuccessTakesThemBack() throws {
+    private static func limiter(perAccount: Int = 3, perAddress: Int = 100) -> LoginLimiter {
         var limits = LoginLimits()
-        limits.perAccount = 3
-        let limiter = LoginLimiter(limits)
-        for _ in 0..<2 { try limiter.admit(account: "a", address: "1", now: Self.start) }
-        limiter.succeed(account: "a", address: "1")
-        for _ in 0..<3 { try limiter.admit(account: "a", address: "1", now: Self.start) }
-        #expect(throws: RequestFailure.self) { try limiter.admit(account: "a", address: "2", now: Self.start) }
-        try limiter.admit(account: "b", address: "1", now: Self.start)
-        try limiter.admit(account: "a", address: "1", now: Self.start.adding(seconds: 900))
+        limits.perAccount = perAccount
+        limits.perAddress = perAddress
+        return LoginLimiter(limits)
     }
 
-    @Test func anAddressIsBoundOverAllAccounts() throws {
-        var limits = LoginLimits()
-        limits.perAddress = 5
-        let limiter = LoginLimiter(limits)
-        for index in 0..<5 { try limiter.admit(account: "\(index)", address: "1", now: Self.start) }
-        do {
-            try limiter.admit(account: "new", address: "1", now: Self.start.adding(seconds: 60))
-            Issue.record("it was admitted")
-        } catch {
-            #expect(error.code == .rateLimited && error.retryAfterSeconds == 840)
+    private static func attempt(
+        _ limiter: LoginLimiter,
+        _ account: String,
+        _ address: String,
+        _ outcome: LoginLimiter.Outcome,
+        at seconds: Int64 = 0
+    ) async throws {
+        try await limiter.admit(account: account, address: address, now: start.adding(seconds: seconds))
+        limiter.finish(account: account, address: address, outcome)
+    }
+
+    @Test func onlyFailuresCountAndASuccessClearsThem() async throws {
+        let limiter = Self.limiter()
+        for _ in 0..<20 { try await Self.attempt(limiter, "a", "1", .success) }
+        for _ in 0..<20 { try await Self.attempt(limiter, "a", "1", .undecided) }
+        for _ in 0..<2 { try await Self.attempt(limiter, "a", "1", .failure) }
+        try await Self.attempt(limiter, "a", "1", .success)
+        for _ in 0..<3 { try await Self.attempt(limiter, "a", "1", .failure) }
+        await #expect(throws: RequestFailure.self) { try await Self.attempt(limiter, "a", "2", .success) }
+        try await Self.attempt(limiter, "b", "1", .success)
+        try await Self.attempt(limiter, "a", "1", .success, at: 900)
+    }
+
+    @Test func anAddressIsBoundOverAllAccountsAndThenCountsAgainstNone() async throws {
+        let limiter = Self.limiter(perAddress: 5)
+        for index in 0..<5 { try await Self.attempt(limiter, "\(index)", "1", .failure) }
+        for _ in 0..<10 {
+            do {
+                try await Self.attempt(limiter, "victim", "1", .failure, at: 60)
+                Issue.record("it was admitted")
+            } catch let failure as RequestFailure {
+                #expect(failure.code == .rateLimited && failure.retryAfterSeconds == 840)
+            }
+        }
+        try await Self.attempt(limiter, "victim", "2", .success, at: 60)
+    }
+
+    @Test func guessesAtOnceAreHeldToTheBoundAndRightOnesAllPass() async throws {
+        let limiter = Self.limiter(perAccount: 3)
+        let judged = await withTaskGroup(of: Bool.self) { group in
+            for _ in 0..<30 {
+                group.addTask {
+                    do {
+                        try await limiter.admit(account: "a", address: "1", now: Self.start)
+                        try await Task.sleep(for: .milliseconds(5))
+                        limiter.finish(account: "a", address: "1", .failure)
+                        return true
+                    } catch {
+                        return false
+                    }
+                }
+            }
+            return await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+        }
+        #expect(judged == 3)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<30 { group.addTask { try await Self.attempt(limiter, "b", "1", .success) } }
+            try await group.waitForAll()
         }
     }
 }

@@ -9,7 +9,7 @@ struct ReadPlannerTests {
         ("filter[title]=a", "\"title\" = ?1", "\"title\" = $1", ["a"]),
         ("filter[title.neq]=a", "\"title\" IS NOT ?1", "\"title\" IS DISTINCT FROM $1", ["a"]),
         ("filter[title.gte]=a", "\"title\" >= ?1", "\"title\" >= $1", ["a"]),
-        ("filter[price.lt]=1.005", "\"price\" < ?1", "\"price\" < $1", ["1.005"]),
+        ("filter[price.lt]=1.005", "\"price\" COLLATE ROCKET_DECIMAL < ?1", "\"price\" < $1", ["1.005"]),
         (
             "filter[title.in]=a,b%22", "\"title\" IN (SELECT value FROM json_each(?1))", "\"title\" = ANY($1::TEXT[])",
             ["[\"a\",\"b\\\"\"]", "{\"a\",\"b\\\"\"}"]
@@ -55,7 +55,7 @@ struct ReadPlannerTests {
         let plan = try Shop.list("sort=-price,title&page=3&per_page=10&fields=title,id", .sqlite)
         #expect(
             plan.rows.text == "SELECT \"id\", \"title\" FROM \"products\" WHERE \"deleted_at\" IS NULL"
-                + " ORDER BY \"price\" DESC, \"title\", \"id\" LIMIT ?1 OFFSET ?2"
+                + " ORDER BY \"price\" COLLATE ROCKET_DECIMAL DESC, \"title\", \"id\" LIMIT ?1 OFFSET ?2"
         )
         #expect(plan.rows.binds == [.integer(10), .integer(20)])
         #expect(

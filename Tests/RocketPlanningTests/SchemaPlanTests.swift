@@ -130,7 +130,7 @@ struct SchemaPlanTests {
     }
 
     @Test func aColumnOfAnotherTypeStandsInTheWayOfAdoption() {
-        let facts = ["things": TableFacts(columns: ["id": "VARCHAR(36)", "label": "BLOB"])]
+        let facts = ["things": TableFacts(columns: ["id": "VARCHAR(36)", "label": "BLOB"], key: ["id"])]
         let refused = failure {
             try SchemaPlan.make(from: DefinitionSet(), to: Self.set([Self.label]), facts: facts, .sqlite)
         }

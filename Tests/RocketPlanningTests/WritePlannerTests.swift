@@ -54,10 +54,11 @@ struct WritePlannerTests {
         #expect(WritePlanner.update(try Shop.update([:]), now: Shop.now) == nil)
     }
 
-    @Test func anUpdateCantEmptyWhatIsRequiredOrLeaveAnEnum() {
-        let refused = failure { try Shop.update(["title": "", "state": "gone", "nope": 1]) }
+    @Test func anUpdateCantEmptyWhatIsRequiredOrLeaveAnEnum() throws {
+        let refused = try Shop.update(["title": "", "state": "gone", "nope": 1]).violations
         #expect(details(refused) == ["title required", "state enum", "nope unknown"])
-        #expect(details(failure { try Shop.update(["title": .null]) }) == ["title required"])
+        #expect(details(try Shop.update(["title": .null]).violations) == ["title required"])
+        #expect(try Shop.update(["title": "x"]).violations == nil)
     }
 
     @Test func slugCandidatesLeaveNoGapAndNeverOverlap() {

@@ -246,4 +246,30 @@ struct AuthTests {
             #expect(try await server.post("/api/_platform/auth/login", body).status == 401)
         }
     }
+
+    @Test(arguments: TestStore.allCases)
+    func failedSignInsAreRememberedWhenTheAppIsClosed(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            _ = try await server.makeApp()
+            let wrong: JSONValue = ["email": "admin@localhost", "password": "wrong-password"]
+            for _ in 0..<10 { _ = try await server.post("/api/shop/auth/login", wrong) }
+            server.clock.advance(seconds: 600)
+            await server.apps.closeIdleApps()
+            #expect(!server.apps.isOpen("shop"))
+            #expect(try await server.post("/api/shop/auth/login", wrong).status == 429)
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func aTokenThatNobodySignedOpensNoDatabase(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let app = try await server.makeApp()
+            server.clock.advance(seconds: 600)
+            await server.apps.closeIdleApps()
+            #expect(try await server.get("/api/shop/thing", token: "a.b.c").status == 401)
+            #expect(!server.apps.isOpen("shop"))
+            #expect(try await app.get("thing").status == 404)
+            #expect(server.apps.isOpen("shop"))
+        }
+    }
 }

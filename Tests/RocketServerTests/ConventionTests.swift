@@ -54,6 +54,10 @@ struct ConventionTests {
         try await TestServer.run(.sqlite) { server async throws in
             let answer = try await server.send(.head, "/health")
             #expect(answer.status == 200 && answer.bytes.isEmpty)
+            for path in ["/nowhere", "/api/shop/auth/login"] {
+                let other = try await server.send(.head, path)
+                #expect(other.status >= 400 && other.bytes.isEmpty)
+            }
         }
     }
 

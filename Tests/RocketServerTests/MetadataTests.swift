@@ -300,4 +300,61 @@ struct MetadataTests {
             for index in 0..<20 { #expect(try await app.post("e\(index)", ["n": 1]).status == 201) }
         }
     }
+
+    @Test func aColumnThatIsThereAlreadyIsTakenOnlyWithValuesOfItsType() async throws {
+        try await TestServer.run(.sqlite) { server in
+            let app = try await server.makeApp()
+            let text: [JSONValue] = [["name": "x", "type": "string"], ["name": "y", "type": "string"]]
+            _ = try await app.post("_admin/entities", Self.thing(fields: text))
+            _ = try await app.post("thing", ["x": #"{"a":1"#, "y": "2}"])
+            _ = try await app.put("_admin/entities/thing", Self.thing(fields: []))
+            for type in ["json", "uuid", "date", "timestamp", "decimal", "file"] as [JSONValue] {
+                let back = try await app.put(
+                    "_admin/entities/thing",
+                    Self.thing(fields: [["name": "x", "type": type]])
+                )
+                #expect(back.status == 422 && back.details == ["fields[1].type type"], "\(type): \(back)")
+            }
+            #expect(try await app.put("_admin/entities/thing", Self.thing(fields: text)).status == 200)
+            #expect(try await app.get("thing")["data"][0]["y"] == "2}")
+        }
+    }
+
+    @Test func aTableIsAdoptedOnlyWithItsKey() async throws {
+        try await TestServer.run(.sqlite) { server in
+            let app = try await server.makeApp()
+            _ = try await app.post("_admin/entities", .object(Self.thing))
+            _ = try await app.delete("_admin/entities/thing")
+            let other = try await app.post(
+                "_admin/entities",
+                [
+                    "name": "other", "table": "things", "primary_key": ["field": "label", "type": "string"],
+                    "soft_delete": false,
+                    "fields": [["name": "label", "type": "string"]],
+                ]
+            )
+            #expect(other.status == 422 && other.details == ["table type"], "\(other)")
+        }
+    }
+
+    @Test func aUniqueFieldWithADefaultNeedsRoomForIt() async throws {
+        try await TestServer.run(.sqlite) { server in
+            let app = try await server.makeApp()
+            _ = try await app.post("_admin/entities", .object(Self.thing))
+            for _ in 0..<2 { _ = try await app.post("thing", [:]) }
+            let field: JSONValue = ["name": "n", "type": "int", "unique": true, "default": 1]
+            let answer = try await app.put("_admin/entities/thing", Self.thing(fields: [field]))
+            #expect(answer.status == 422 && answer.details == ["fields[1].unique unknown"], "\(answer)")
+        }
+    }
+
+    @Test(arguments: ["json_each", "json_tree", "pragma_table_info", "pg_class", "sqlite_master"])
+    func aTableOfTheDatabasesIsRefused(table: String) async throws {
+        try await TestServer.run(.sqlite) { server in
+            let app = try await server.makeApp()
+            var entity = Self.thing
+            entity["table"] = .string(table)
+            #expect(try await app.post("_admin/entities", .object(entity)).details == ["table type"])
+        }
+    }
 }

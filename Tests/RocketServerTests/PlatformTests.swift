@@ -104,4 +104,39 @@ struct PlatformTests {
             #expect(answer.status == 422 && answer.details == ["db_driver enum"])
         }
     }
+
+    @Test(arguments: TestStore.allCases)
+    func ofSeveralDeletesAtOnceOneWinsAndANamesakeIsSafe(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let token = try await server.platformToken()
+            for _ in 0..<5 {
+                let app = try await server.makeApp("twice")
+                try await app.makeEntity("thing", fields: [["name": "n", "type": "int"]])
+                let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                    for _ in 0..<4 {
+                        group.addTask { try await server.delete("/api/_platform/apps/twice", token: token).status }
+                    }
+                    return try await group.reduce(into: [Int]()) { $0.append($1) }
+                }
+                #expect(statuses.sorted() == [200, 404, 404, 404])
+                #expect(try await server.get("/api/twice/thing", token: app.token).status == 401)
+            }
+            let last = try await server.makeApp("twice")
+            #expect(try await last.get("_admin/entities")["data"].array.isEmpty)
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func requestsThatRunEndBeforeTheirAppIsGone(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let app = try await server.makeApp("busy")
+            try await app.makeEntity("thing", fields: [["name": "n", "type": "int"]])
+            let platform = try await server.platformToken()
+            try await withThrowingTaskGroup(of: Int.self) { group in
+                for index in 0..<200 { group.addTask { try await app.post("thing", ["n": .integer(index)]).status } }
+                group.addTask { try await server.delete("/api/_platform/apps/busy", token: platform).status }
+                for try await status in group { #expect([200, 201, 401, 404].contains(status), "\(status)") }
+            }
+        }
+    }
 }

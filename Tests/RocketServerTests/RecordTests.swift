@@ -332,4 +332,44 @@ struct RecordTests {
             }
         }
     }
+
+    @Test(arguments: TestStore.allCases)
+    func nothingIsSaidOfAPayloadBeforeTheRowIsFound(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let app = try await server.makeHelpdesk()
+            #expect(try await app.put("ticket/30000000-0000-0000-0000-0000000000ff", ["bogus": 1]).status == 404)
+            let path = "ticket/30000000-0000-0000-0000-000000000001"
+            #expect(try await app.put(path, ["bogus": 1], headers: [.ifMatch: "\"old\""]).status == 412)
+            #expect(try await app.put(path, ["bogus": 1]).status == 422)
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func aRequiredSlugNeedsItsSource(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let app = try await server.makeApp()
+            let slug: JSONValue = ["name": "slug", "type": "string", "unique": true, "required": true]
+            try await app.makeEntity(
+                "post",
+                fields: [["name": "title", "type": "string"], slug],
+                extra: ["slug": ["field": "slug", "source": "title"]]
+            )
+            #expect(try await app.post("post", [:]).details == ["slug required"])
+            #expect(try await app.post("post", ["title": "日本"])["data"]["slug"] == "post")
+        }
+    }
+
+    @Test func aHostileCountOfUnknownKeysIsAnsweredShortly() async throws {
+        try await TestServer.run(.sqlite) { server in
+            let app = try await server.makeHelpdesk()
+            let members = (0..<50_000).map { "\"k\($0)\":0" }.joined(separator: ",")
+            let body = Array("{\(members)}".utf8)
+            let start = ContinuousClock.now
+            let answer = try await app.send(.post, "ticket", body: body)
+            #expect(answer.status == 422 && answer.bytes.count < 100_000)
+            let login = try await server.send(.post, "/api/helpdesk/auth/login", body: body)
+            #expect(login.status == 413)
+            #expect(ContinuousClock.now - start < .seconds(20))
+        }
+    }
 }

@@ -194,4 +194,41 @@ struct TransferTests {
             #expect(try await app.post("_admin/import", .object(dangling)).status == 409)
         }
     }
+
+    @Test(arguments: TestStore.allCases)
+    func numberedRowsAreCheckedForTheirReferencesToo(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let app = try await server.makeApp()
+            let key: JSONValue = ["field": "id", "type": "int", "generated": true]
+            let file: JSONObject = [
+                "version": 1,
+                "entities": [
+                    [
+                        "name": "a", "primary_key": key, "soft_delete": false,
+                        "fields": [["name": "id", "type": "int"]],
+                    ],
+                    [
+                        "name": "b", "primary_key": key, "soft_delete": false,
+                        "fields": [["name": "id", "type": "int"], ["name": "a_id", "type": "int"]],
+                    ],
+                ],
+                "relations": [
+                    [
+                        "name": "bs", "type": "one_to_many", "source": "a", "target": "b", "source_key": "id",
+                        "target_key": "a_id",
+                        "on_delete": "restrict",
+                    ]
+                ],
+                "sample_data": ["b": [["a_id": 7]]],
+            ]
+            let dangling = try await app.post("_admin/import", .object(file))
+            #expect(dangling.status == 409 && dangling.details == ["sample_data.b.a_id relation"], "\(dangling)")
+            var last = file
+            last["sample_data"] = ["a": [["id": 2_147_483_647]]]
+            #expect(try await app.post("_admin/import", .object(last)).details == ["sample_data.a[0].id type"])
+            var whole = file
+            whole["sample_data"] = ["b": [["a_id": 7]], "a": [["id": 7]]]
+            #expect(try await app.post("_admin/import", .object(whole))["data"]["summary"]["records"] == 2)
+        }
+    }
 }

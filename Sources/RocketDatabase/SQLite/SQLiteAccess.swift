@@ -21,8 +21,8 @@ struct SQLiteAccess: ~Copyable {
     }
 
     /// Runs a script to its end within the transaction that is open.
-    func run<Script: TransactionScript>(_ script: Script) throws -> Script.Outcome {
-        deadline.restart()
+    func run<Script: TransactionScript>(_ script: Script, mode: WriteMode) throws -> Script.Outcome {
+        deadline.restart(isUnbounded: mode == .alone)
         var script = script
         var results: [StatementResult] = []
         while true {
@@ -74,14 +74,16 @@ struct SQLiteAccess: ~Copyable {
         do {
             prepared = try statements.statement(statement.text, database)
         } catch {
-            throw DatabaseFailure.fault(cause: "\(error)")
+            throw failure()
         }
         let handle = prepared.sqliteStatement
         defer {
             sqlite3_reset(handle)
             if !statement.binds.isEmpty { sqlite3_clear_bindings(handle) }
         }
-        for (index, value) in statement.binds.enumerated() { bind(value, at: Int32(index + 1), handle) }
+        for (index, value) in statement.binds.enumerated() {
+            guard bind(value, at: Int32(index + 1), handle) == SQLITE_OK else { throw failure() }
+        }
         var collector = RowCollector(statement.output, columnCount: sqlite3_column_count(handle))
         while true {
             switch sqlite3_step(handle) {
@@ -96,17 +98,17 @@ struct SQLiteAccess: ~Copyable {
     /// SQLite copies the text: the bound string may be gone before the statement is.
     private static var transient: sqlite3_destructor_type { unsafeBitCast(-1, to: sqlite3_destructor_type.self) }
 
-    private func bind(_ value: SQLValue, at index: Int32, _ handle: OpaquePointer) {
+    private func bind(_ value: SQLValue, at index: Int32, _ handle: OpaquePointer) -> Int32 {
         switch value {
-        case .null: sqlite3_bind_null(handle, index)
-        case .integer(let whole): sqlite3_bind_int64(handle, index, whole)
-        case .double(let double): sqlite3_bind_double(handle, index, double)
+        case .null: return sqlite3_bind_null(handle, index)
+        case .integer(let whole): return sqlite3_bind_int64(handle, index, whole)
+        case .double(let double): return sqlite3_bind_double(handle, index, double)
         case .text(let text) where text.isEmpty:
             // An empty buffer has no address, and SQLite would take that for null.
-            sqlite3_bind_text(handle, index, "", 0, Self.transient)
+            return sqlite3_bind_text(handle, index, "", 0, Self.transient)
         case .text(var text):
-            text.withUTF8 { utf8 in
-                _ = utf8.withMemoryRebound(to: CChar.self) {
+            return text.withUTF8 { utf8 in
+                utf8.withMemoryRebound(to: CChar.self) {
                     sqlite3_bind_text(handle, index, $0.baseAddress, Int32($0.count), Self.transient)
                 }
             }

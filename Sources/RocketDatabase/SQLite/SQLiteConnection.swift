@@ -107,8 +107,10 @@ final class StatementDeadline: @unchecked Sendable {
     }
 
     /// Gives the next script its time.
-    func restart() {
-        deadline = .now + limit
+    ///
+    /// - Parameter isUnbounded: changes of the schema and imports take as long as their tables are large.
+    func restart(isUnbounded: Bool = false) {
+        deadline = isUnbounded ? .now + .seconds(24 * 3600) : .now + limit
     }
 
     fileprivate func install(on database: Database) {

@@ -1,3 +1,4 @@
+import Dispatch
 import RocketPlanning
 import Synchronization
 
@@ -31,6 +32,7 @@ final class TurnQueue: Sendable {
         var waiting: [(turn: any Turn, since: ContinuousClock.Instant)] = []
         var head = 0
         var sleeping: [Int]
+        var isWatched = false
         var isClosed = false
     }
 
@@ -46,12 +48,40 @@ final class TurnQueue: Sendable {
 
     func add(_ turn: any Turn) -> Admission {
         let now = ContinuousClock.now
-        return state.withLock { state in
-            if state.isClosed { return .refused(.unavailable(cause: "the database is closed")) }
-            if state.waiting.count - state.head >= limit { return .refused(.overloaded) }
-            state.waiting.append((turn, now))
-            return state.sleeping.popLast().map(Admission.addedAndWake(worker:)) ?? .added
+        let (admission, mustWatch) = state.withLock { state in
+            let admission = admit(turn, now, &state)
+            let mustWatch = !state.isWatched && state.head < state.waiting.count
+            state.isWatched = state.isWatched || mustWatch
+            return (admission, mustWatch)
         }
+        if mustWatch { watch() }
+        return admission
+    }
+
+    /// Looks once a second for those who have waited too long, while anybody waits at all.
+    private func watch() {
+        DispatchQueue.global().asyncAfter(deadline: .now() + 1) { [weak self] in
+            guard let self else { return }
+            let now = ContinuousClock.now
+            let (expired, mustGoOn) = state.withLock { state -> ([any Turn], Bool) in
+                var expired: [any Turn] = []
+                while state.head < state.waiting.count, now - state.waiting[state.head].since > waitLimit {
+                    expired.append(state.waiting[state.head].turn)
+                    state.head += 1
+                }
+                state.isWatched = state.head < state.waiting.count
+                return (expired, state.isWatched)
+            }
+            for turn in expired { turn.fail(.overloaded) }
+            if mustGoOn { watch() }
+        }
+    }
+
+    private func admit(_ turn: any Turn, _ now: ContinuousClock.Instant, _ state: inout State) -> Admission {
+        if state.isClosed { return .refused(.unavailable(cause: "the database is closed")) }
+        if state.waiting.count - state.head >= limit { return .refused(.overloaded) }
+        state.waiting.append((turn, now))
+        return state.sleeping.popLast().map(Admission.addedAndWake(worker:)) ?? .added
     }
 
     /// The next turns of a worker that is awake; none puts the worker to sleep. A turn that runs alone comes by itself.
@@ -120,7 +150,7 @@ final class ScriptTurn<Script: TransactionScript>: Turn {
     }
 
     func runWriting(_ access: borrowing SQLiteAccess) throws {
-        let result = try access.run(script)
+        let result = try access.run(script, mode: mode)
         outcome.withLock { $0 = result }
     }
 

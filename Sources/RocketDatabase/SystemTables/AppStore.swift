@@ -31,16 +31,17 @@ package struct AppStore: Sendable {
         )
     }
 
-    package func setStatus(_ status: StoredApp.Status, of name: String) -> SQLStatement {
+    /// By its identity: a namesake that was made since is another app.
+    package func setStatus(_ status: StoredApp.Status, of app: StoredApp) -> SQLStatement {
         statement(
             "UPDATE \"_apps\" SET \"status\" = ",
-            [.text(status.rawValue), .text(name)],
-            separator: " WHERE \"name\" = "
+            [.text(status.rawValue), .text(app.identity)],
+            separator: " WHERE \"identity\" = "
         )
     }
 
-    package func delete(_ name: String) -> SQLStatement {
-        statement("DELETE FROM \"_apps\" WHERE \"name\" = ", [.text(name)])
+    package func delete(_ app: StoredApp) -> SQLStatement {
+        statement("DELETE FROM \"_apps\" WHERE \"identity\" = ", [.text(app.identity)])
     }
 
     package func read(_ row: [SQLValue]) -> StoredApp? {

@@ -29,6 +29,13 @@ package struct UserStore: Sendable {
         select(" WHERE \"id\" = ", .text(id))
     }
 
+    /// The user, locked until the transaction ends.
+    package func lockedUser(id: String) -> SQLStatement {
+        let statement = user(id: id)
+        guard dialect == .postgres else { return statement }
+        return SQLStatement(statement.text + " FOR UPDATE", binds: statement.binds, output: .values)
+    }
+
     private func select(_ condition: String, _ value: SQLValue) -> SQLStatement {
         var sql = SQLBuilder(dialect)
         sql.append("SELECT \(Self.userColumns) FROM \"\(prefix)users\"\(condition)")

@@ -22,21 +22,27 @@ package struct Accounts: Sendable {
     private let store: UserStore
     private let hasher: PasswordHasher
     private let limiter: LoginLimiter
+    /// Tells the accounts of this place from others' in the limiter that all share.
+    private let place: String
     private let dependencies: EngineDependencies
 
     /// Reads the token floors that still matter.
+    ///
+    /// - Parameter place: the app's identity, or the platform's name.
     package init(
         database: any AppDatabase,
         schema: SystemSchema,
+        place: String,
         hasher: PasswordHasher,
-        limits: LoginLimits,
+        limiter: LoginLimiter,
         dependencies: EngineDependencies
     ) async throws {
         self.database = database
         self.hasher = hasher
         self.dependencies = dependencies
         store = UserStore(database.dialect, schema: schema)
-        limiter = LoginLimiter(limits)
+        self.limiter = limiter
+        self.place = place
         let since = dependencies.now().adding(seconds: -Self.accessTokenSeconds)
         let rows = try await database.read([store.floors(raisedAfter: since)])[0].rows
         let pairs = rows.compactMap { row in row[0].textValue.flatMap { id in row[1].integerValue.map { (id, $0) } } }
@@ -53,26 +59,44 @@ package struct Accounts: Sendable {
     /// - Throws: 401 for a wrong password, an unknown e-mail and a disabled account alike, in the same time; 429.
     package func login(email: String, password: String, address: String) async throws -> SignedIn {
         let email = Self.normalized(email)
-        let now = dependencies.now()
-        try limiter.admit(account: email, address: address, now: now)
-        let user = email.utf8.contains(0) ? nil : try await fetch(store.user(email: email))
-        let isRight = try await hasher.verify(password, against: user?.passwordHash)
-        guard let user, isRight, user.isActive else {
-            throw RequestFailure(.unauthorized, "The e-mail or the password is wrong")
+        let wrong = RequestFailure(.unauthorized, "The e-mail or the password is wrong")
+        guard email.utf8.count <= Self.maximumEmailBytes else { throw wrong }
+        let user = try await judged(email, address) {
+            let user = try await fetch(store.user(email: email))
+            let isRight = try await hasher.verify(password, against: user?.passwordHash)
+            guard let user, isRight, user.isActive else { throw wrong }
+            return user
         }
-        limiter.succeed(account: email, address: address)
+        let now = dependencies.now()
         let token = newToken()
         let stored = StoredRefreshToken(
             family: dependencies.newID().text,
             userID: user.id,
             expiresAt: now.adding(seconds: Self.refreshTokenSeconds)
         )
-        _ = try await database.write([
-            store.removeExpiredRefreshTokens(now: now),
-            store.insertRefreshToken(hash: Self.hash(ofToken: token), stored, now: now),
-        ])
+        let script = LoginScript(store: store, user: user, hash: Self.hash(ofToken: token), token: stored, now: now)
+        guard try await database.write(script) else { throw wrong }
         return SignedIn(user: user, refreshToken: token)
     }
+
+    /// Runs the check of a password under the bounds on failed ones.
+    private func judged<Value>(_ email: String, _ address: String, _ check: () async throws -> Value) async throws
+        -> Value
+    {
+        let account = "\(place) \(email)"
+        try await limiter.admit(account: account, address: address, now: dependencies.now())
+        do {
+            let value = try await check()
+            limiter.finish(account: account, address: address, .success)
+            return value
+        } catch {
+            let isWrong = (error as? RequestFailure)?.code == .unauthorized
+            limiter.finish(account: account, address: address, isWrong ? .failure : .undecided)
+            throw error
+        }
+    }
+
+    private static let maximumEmailBytes = 254
 
     /// Gives a new token for an unused one. One that is used already ends all that came of the same login.
     ///
@@ -138,7 +162,8 @@ package struct Accounts: Sendable {
         let email = Self.normalized(email)
         var violations: [FailureDetail] = []
         let parts = email.split(separator: "@", omittingEmptySubsequences: false)
-        if parts.count != 2 || parts.contains("") || email.utf8.count > 254 || email.contains(where: \.isWhitespace)
+        if parts.count != 2 || parts.contains("") || email.utf8.count > Self.maximumEmailBytes
+            || email.contains(where: \.isWhitespace)
             || email.utf8.contains(0)
         {
             violations.append(FailureDetail(field: "email", rule: .type, message: "is no e-mail address"))
@@ -164,21 +189,40 @@ package struct Accounts: Sendable {
         guard let user = try await user(email: email) else {
             throw RequestFailure(.notFound, "There is no user \"\(email)\"")
         }
+        try await setPassword(password, of: user, whereHashIs: nil)
+    }
+
+    /// Changes a user's own password, who must know the old one; it ends every token of the user.
+    ///
+    /// - Throws: 401 for a wrong old password, 422 for a new one that can't be one, 429.
+    package func changePassword(ofUser id: String, from old: String, to new: String, address: String) async throws {
+        guard let user = try await user(id: id), user.isActive else {
+            throw RequestFailure(.unauthorized, "The user is not there any more")
+        }
+        try await judged(user.email, address) {
+            guard try await hasher.verify(old, against: user.passwordHash) else {
+                throw RequestFailure(.unauthorized, "The old password is wrong")
+            }
+        }
+        try await setPassword(new, of: user, whereHashIs: user.passwordHash)
+    }
+
+    /// - Parameter expected: the hash that was checked; another one in the meantime means that somebody was faster.
+    private func setPassword(_ password: String, of user: StoredUser, whereHashIs expected: String?) async throws {
         if let problem = PasswordPolicy.problem(with: password) {
             throw RequestFailure.validation([FailureDetail(field: "password", rule: .type, message: problem)])
         }
-        let hash = try await hasher.hash(password)
-        _ = try await database.write(store.changePassword(of: user, to: hash, now: dependencies.now()))
-        floors.raise(user.id, to: user.tokenVersion + 1)
-    }
-
-    /// Checks the password of somebody who is signed in, under the same bounds as a login.
-    func checkPassword(_ password: String, of user: StoredUser, address: String) async throws {
-        try limiter.admit(account: user.email, address: address, now: dependencies.now())
-        guard try await hasher.verify(password, against: user.passwordHash) else {
+        let script = PasswordScript(
+            store: store,
+            userID: user.id,
+            expected: expected,
+            hash: try await hasher.hash(password),
+            now: dependencies.now()
+        )
+        guard let version = try await database.write(script) else {
             throw RequestFailure(.unauthorized, "The old password is wrong")
         }
-        limiter.succeed(account: user.email, address: address)
+        floors.raise(user.id, to: version)
     }
 
     // MARK: parts
@@ -290,15 +334,83 @@ private struct LogoutScript: TransactionScript {
     }
 }
 
-extension Accounts {
-    /// Changes a user's own password, who must know the old one; it ends every token of the user.
-    ///
-    /// - Throws: 401 for a wrong old password, 422 for a new one that can't be one, 429.
-    package func changePassword(ofUser id: String, from old: String, to new: String, address: String) async throws {
-        guard let user = try await user(id: id), user.isActive else {
-            throw RequestFailure(.unauthorized, "The user is not there any more")
+/// Stores the refresh token of a login, unless the user has changed since the password was checked. Gives whether.
+private struct LoginScript: TransactionScript {
+    private enum State {
+        case start
+        case found
+        case stored
+    }
+
+    private let store: UserStore
+    private let user: StoredUser
+    private let hash: String
+    private let token: StoredRefreshToken
+    private let now: Timestamp
+    private var state = State.start
+
+    init(store: UserStore, user: StoredUser, hash: String, token: StoredRefreshToken, now: Timestamp) {
+        self.store = store
+        self.user = user
+        self.hash = hash
+        self.token = token
+        self.now = now
+    }
+
+    mutating func next(_ results: [StatementResult]) -> TransactionStep<Bool> {
+        switch state {
+        case .start:
+            state = .found
+            return .run([store.user(id: user.id)])
+        case .found:
+            guard results[0].rows.first.flatMap(store.read) == user else { return .done(false) }
+            state = .stored
+            return .run([
+                store.removeExpiredRefreshTokens(now: now), store.insertRefreshToken(hash: hash, token, now: now),
+            ])
+        case .stored:
+            return .done(true)
         }
-        try await checkPassword(old, of: user, address: address)
-        try await setPassword(new, ofUser: user.email)
+    }
+}
+
+/// Changes a password and ends the user's tokens. Gives the version that access tokens need from here on; nil where
+/// the user is gone or has another password than the one that was checked.
+private struct PasswordScript: TransactionScript {
+    private enum State {
+        case start
+        case found
+        case changed(version: Int64)
+    }
+
+    private let store: UserStore
+    private let userID: String
+    private let expected: String?
+    private let hash: String
+    private let now: Timestamp
+    private var state = State.start
+
+    init(store: UserStore, userID: String, expected: String?, hash: String, now: Timestamp) {
+        self.store = store
+        self.userID = userID
+        self.expected = expected
+        self.hash = hash
+        self.now = now
+    }
+
+    mutating func next(_ results: [StatementResult]) -> TransactionStep<Int64?> {
+        switch state {
+        case .start:
+            state = .found
+            return .run([store.lockedUser(id: userID)])
+        case .found:
+            guard let user = results[0].rows.first.flatMap(store.read),
+                expected == nil || user.passwordHash == expected
+            else { return .done(nil) }
+            state = .changed(version: user.tokenVersion + 1)
+            return .run(store.changePassword(of: user, to: hash, now: now))
+        case .changed(let version):
+            return .done(version)
+        }
     }
 }

@@ -10,12 +10,27 @@ package struct LoginLimits: Sendable {
     package init() {}
 }
 
-/// Counts failed logins. An attempt counts before its password is checked, so that many at once can't slip by;
-/// a success takes it back.
+/// Counts failed logins. An attempt that is being judged holds a place, so that many at once can't slip by the
+/// bound; when all places are held, further attempts wait for an answer rather than fail for it.
 package final class LoginLimiter: Sendable {
+    /// What came of an attempt.
+    package enum Outcome: Sendable {
+        case success
+        case failure
+        /// It was not judged: the server was busy, or at fault.
+        case undecided
+    }
+
     private struct Window {
-        var failures: Int
+        var failures = 0
+        var held = 0
         var startedAt: Timestamp
+    }
+
+    private enum Decision {
+        case admitted
+        case mustWait
+        case refused(until: Timestamp)
     }
 
     private struct State {
@@ -25,57 +40,86 @@ package final class LoginLimiter: Sendable {
 
     private let limits: LoginLimits
     private let state = Mutex(State())
-    /// Past this many entries the ones whose window is over are cleared out.
-    private static let sweepThreshold = 10_000
+    /// Past this many windows the ones that are over are cleared out, and then no account beside them is taken.
+    private static let maximumWindows = 100_000
+    private static let patience = 500
 
     package init(_ limits: LoginLimits) {
         self.limits = limits
     }
 
-    /// Counts an attempt.
+    /// Holds a place for an attempt, which ``finish(account:address:_:)`` gives back.
     ///
-    /// - Throws: 429 with the seconds until the window ends.
-    package func admit(account: String, address: String, now: Timestamp) throws(RequestFailure) {
-        let refusedUntil = state.withLock { state -> Timestamp? in
+    /// - Throws: 429 with the seconds until the window ends; 503 where no place gets free.
+    package func admit(account: String, address: String, now: Timestamp) async throws {
+        for _ in 0..<Self.patience {
+            switch state.withLock({ decide(&$0, account, address, now) }) {
+            case .admitted: return
+            case .refused(let until):
+                let seconds = (until.microseconds - now.microseconds + 999_999) / 1_000_000
+                throw RequestFailure(
+                    .rateLimited,
+                    "Too many failed sign-ins; try again later",
+                    retryAfterSeconds: Int(max(1, seconds))
+                )
+            case .mustWait: try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+        throw RequestFailure.unavailable("Too many sign-ins at once; try again shortly")
+    }
+
+    /// The address is asked first: one that is refused counts against no account.
+    private func decide(_ state: inout State, _ account: String, _ address: String, _ now: Timestamp) -> Decision {
+        var byAddress = window(state.addresses[address], now)
+        var byAccount = window(state.accounts[account], now)
+        for (window, limit) in [(byAddress, limits.perAddress), (byAccount, limits.perAccount)] {
+            if window.failures >= limit {
+                return .refused(until: window.startedAt.adding(seconds: limits.windowSeconds))
+            }
+            if window.failures + window.held >= limit { return .mustWait }
+        }
+        if state.accounts.count + state.addresses.count >= Self.maximumWindows {
             sweep(&state, now)
-            let account = count(&state.accounts, account, limits.perAccount, now)
-            let address = count(&state.addresses, address, limits.perAddress, now)
-            return account ?? address
+            if state.accounts.count + state.addresses.count >= Self.maximumWindows { return .mustWait }
         }
-        guard let refusedUntil else { return }
-        let seconds = (refusedUntil.microseconds - now.microseconds + 999_999) / 1_000_000
-        throw RequestFailure(
-            .rateLimited,
-            "Too many failed sign-ins; try again later",
-            retryAfterSeconds: Int(max(1, seconds))
-        )
+        byAddress.held += 1
+        byAccount.held += 1
+        state.addresses[address] = byAddress
+        state.accounts[account] = byAccount
+        return .admitted
     }
 
-    /// A success clears the account's count and takes its own attempt back from the address.
-    package func succeed(account: String, address: String) {
+    /// Gives the place back. A failure counts for the account and the address; a success clears the account.
+    package func finish(account: String, address: String, _ outcome: Outcome) {
         state.withLock { state in
-            state.accounts[account] = nil
-            state.addresses[address]?.failures -= 1
+            state.accounts[account] = judged(state.accounts[account], outcome, clears: true)
+            state.addresses[address] = judged(state.addresses[address], outcome, clears: false)
         }
     }
 
-    /// When the window ends, where it is full; else nil, and the attempt is counted.
-    private func count(_ windows: inout [String: Window], _ key: String, _ limit: Int, _ now: Timestamp) -> Timestamp? {
-        var window = windows[key] ?? Window(failures: 0, startedAt: now)
-        if window.startedAt.adding(seconds: limits.windowSeconds) <= now {
-            window = Window(failures: 0, startedAt: now)
+    /// The window after an attempt; nil where it says nothing any more.
+    private func judged(_ window: Window?, _ outcome: Outcome, clears: Bool) -> Window? {
+        guard var window else { return nil }
+        window.held = max(0, window.held - 1)
+        switch outcome {
+        case .failure: window.failures += 1
+        case .success: if clears { window.failures = 0 }
+        case .undecided: break
         }
-        defer { windows[key] = window }
-        if window.failures >= limit { return window.startedAt.adding(seconds: limits.windowSeconds) }
-        window.failures += 1
-        return nil
+        return window.failures == 0 && window.held == 0 ? nil : window
+    }
+
+    private func window(_ window: Window?, _ now: Timestamp) -> Window {
+        guard let window else { return Window(startedAt: now) }
+        guard window.startedAt.adding(seconds: limits.windowSeconds) <= now else { return window }
+        return Window(held: window.held, startedAt: now)
     }
 
     private func sweep(_ state: inout State, _ now: Timestamp) {
-        let isOver = { (window: Window) in window.startedAt.adding(seconds: self.limits.windowSeconds) <= now }
-        if state.accounts.count > Self.sweepThreshold { state.accounts = state.accounts.filter { !isOver($0.value) } }
-        if state.addresses.count > Self.sweepThreshold {
-            state.addresses = state.addresses.filter { !isOver($0.value) }
+        let matters = { (window: Window) in
+            window.held > 0 || window.startedAt.adding(seconds: self.limits.windowSeconds) > now
         }
+        state.accounts = state.accounts.filter { matters($0.value) }
+        state.addresses = state.addresses.filter { matters($0.value) }
     }
 }

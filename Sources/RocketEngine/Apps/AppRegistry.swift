@@ -27,17 +27,27 @@ package struct AppSettings: Sendable {
 /// requests at once.
 package final class AppRegistry: Sendable {
     private enum Entry {
-        /// Somebody opens it; others await the same task.
+        /// Somebody opens it; others await the same task. Next: `open`, or gone where that fails.
         case opening(Task<AppContext, any Error>, users: Int)
+        /// Next: `leaving` when it is idle, `draining` when it is deleted.
         case open(AppContext, users: Int, lastUse: Timestamp)
         /// Idle, and being closed; who wants it waits for the task and opens it anew. An app is never open twice:
-        /// two connections must not checkpoint one file.
+        /// two connections must not checkpoint one file. Next: gone.
         case leaving(Task<Void, Never>)
-        /// Being removed for good: no new requests.
-        case closing
+        /// Being deleted: no new requests, those that run may end. Next: `closed`.
+        case draining(AppContext, users: Int)
+        /// Being made or deleted: nobody else touches it. Next: gone.
+        case closed
 
         var leaving: Task<Void, Never>? {
             if case .leaving(let task) = self { task } else { nil }
+        }
+
+        var isInUse: Bool {
+            switch self {
+            case .opening, .open: true
+            case .leaving, .draining, .closed: false
+            }
         }
     }
 
@@ -47,6 +57,8 @@ package final class AppRegistry: Sendable {
     private let store: AppStore
     private let settings: AppSettings
     private let hasher: PasswordHasher
+    /// One for all apps: opening and closing one forgets no failed sign-in, and an address counts over all of them.
+    private let limiter: LoginLimiter
     package let dependencies: EngineDependencies
     private let entries = Mutex<[String: Entry]>([:])
 
@@ -60,11 +72,13 @@ package final class AppRegistry: Sendable {
         try await SystemSchema.management.migrate(management)
         store = AppStore(management.dialect)
         hasher = PasswordHasher(cost: settings.bcryptCost, randomBytes: dependencies.randomBytes)
+        limiter = LoginLimiter(settings.loginLimits)
         platform = try await Accounts(
             database: management,
             schema: .management,
+            place: "_platform",
             hasher: hasher,
-            limits: settings.loginLimits,
+            limiter: limiter,
             dependencies: dependencies
         )
         try await seed(
@@ -94,8 +108,12 @@ package final class AppRegistry: Sendable {
     private func sweepUnfinished() async throws {
         for app in try await all(includingUnfinished: true) where app.status != .active {
             dependencies.logger.notice("removing the app \(app.name), which a crash left \(app.status.rawValue)")
-            try await provider.drop(app.databaseName)
-            _ = try await management.write([store.delete(app.name)])
+            do {
+                try await provider.drop(app.databaseName)
+                _ = try await management.write([store.delete(app)])
+            } catch {
+                dependencies.logger.error("the app \(app.name) can't be removed", metadata: ["cause": "\(error)"])
+            }
         }
     }
 
@@ -149,24 +167,33 @@ package final class AppRegistry: Sendable {
         } catch DatabaseFailure.uniqueViolation {
             throw Self.taken(name)
         }
+        // The row is ours, so the name is: nobody opens the app before it is whole.
+        entries.withLock { $0[name] = .closed }
+        defer { entries.withLock { $0[name] = nil } }
         do {
-            guard try await provider.create(app.databaseName) else {
-                _ = try await management.write([store.delete(name)])
-                throw Self.taken(name)
-            }
+            guard try await provider.create(app.databaseName) else { throw Self.taken(name) }
         } catch {
-            _ = try await management.write([store.delete(name)])
+            await discard(app, dropsDatabase: false)
             throw error
         }
         do {
             try await furnish(app)
-            _ = try await management.write([store.setStatus(.active, of: name)])
+            _ = try await management.write([store.setStatus(.active, of: app)])
         } catch {
-            try await provider.drop(app.databaseName)
-            _ = try await management.write([store.delete(name)])
+            await discard(app, dropsDatabase: true)
             throw error
         }
         return try await self.app(name)
+    }
+
+    /// Takes back what a creation that failed has made. What can't be taken back now is swept at the next start.
+    private func discard(_ app: StoredApp, dropsDatabase: Bool) async {
+        do {
+            if dropsDatabase { try await provider.drop(app.databaseName) }
+            _ = try await management.write([store.delete(app)])
+        } catch {
+            dependencies.logger.error("the app \(app.name) is left half made", metadata: ["cause": "\(error)"])
+        }
     }
 
     private static func taken(_ name: String) -> RequestFailure {
@@ -223,36 +250,59 @@ package final class AppRegistry: Sendable {
         await context.database.close()
     }
 
-    /// Ends the app's requests, then removes its database.
+    /// Ends the app's requests, then removes its database. Where that fails, a further call goes on with it.
     ///
     /// - Throws: 404 `APP_NOT_FOUND`.
     package func delete(_ name: String) async throws {
-        let app = try await self.app(name)
-        _ = try await management.write([store.setStatus(.deleting, of: name)])
-        if let context = try await retire(name, within: settings.deletionGrace) { await context.database.close() }
+        let row = Self.isValidName(name) ? try await management.read([store.app(name)])[0].rows.first : nil
+        guard let app = row.flatMap(store.read), app.status != .creating else { throw Self.notFound(name) }
+        let context = try await claimForDeletion(name)
+        defer { entries.withLock { $0[name] = nil } }
+        guard try await management.write([store.setStatus(.deleting, of: app)])[0].changes == 1 else {
+            await context?.database.close()
+            throw Self.notFound(name)
+        }
+        if let context {
+            await waitForRequests(of: name)
+            await context.database.close()
+        }
         try await provider.drop(app.databaseName)
-        _ = try await management.write([store.delete(name)])
-        entries.withLock { $0[name] = nil }
+        _ = try await management.write([store.delete(app)])
     }
 
-    /// Takes an app out of service, once its requests have ended or the time is over.
-    private func retire(_ name: String, within grace: Duration) async throws -> AppContext? {
-        let deadline = ContinuousClock.now + grace
+    /// Shuts the door: from here on no request gets in, and no second deletion.
+    ///
+    /// - Throws: 404 where somebody deletes or makes it already.
+    private func claimForDeletion(_ name: String) async throws -> AppContext? {
         while true {
-            let (context, isFree) = entries.withLock { entries -> (AppContext?, Bool) in
+            let claim = entries.withLock { entries -> (isDone: Bool, context: AppContext?)? in
                 switch entries[name] {
                 case .open(let context, let users, _):
-                    guard users == 0 || ContinuousClock.now >= deadline else { return (nil, false) }
-                    entries[name] = .closing
-                    return (context, true)
-                case .opening, .leaving: return (nil, false)
-                case .closing, nil:
-                    entries[name] = .closing
-                    return (nil, true)
+                    entries[name] = .draining(context, users: users)
+                    return (true, context)
+                case nil:
+                    entries[name] = .closed
+                    return (true, nil)
+                case .opening, .leaving: return (false, nil)
+                case .draining, .closed: return nil
                 }
             }
-            if isFree { return context }
-            try await Task.sleep(for: .milliseconds(10))
+            guard let claim else { throw Self.notFound(name) }
+            if claim.isDone { return claim.context }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    /// Waits until the last request has ended, or the time is over.
+    private func waitForRequests(of name: String) async {
+        let deadline = ContinuousClock.now + settings.deletionGrace
+        while ContinuousClock.now < deadline {
+            let isFree = entries.withLock { entries in
+                if case .draining(_, let users)? = entries[name] { return users == 0 }
+                return true
+            }
+            if isFree { return }
+            do { try await Task.sleep(for: .milliseconds(5)) } catch { return }
         }
     }
 
@@ -263,28 +313,43 @@ package final class AppRegistry: Sendable {
     /// - Throws: 404 `APP_NOT_FOUND`; 503 where the app's database can't be opened.
     package func withApp<Value>(_ name: String, _ body: (AppContext) async throws -> Value) async throws -> Value {
         let context = try await acquire(name)
-        defer { release(name) }
+        defer { release(context) }
         return try await body(context)
     }
 
+    /// Whether an app is open, so that a request for it costs no opening.
+    package func isOpen(_ name: String) -> Bool {
+        entries.withLock { entries in
+            if case .open? = entries[name] { true } else { false }
+        }
+    }
+
     private func acquire(_ name: String) async throws -> AppContext {
-        let opened = entries.withLock { entries -> Result<AppContext, any Error>? in
+        let opened = try entries.withLock { entries throws(RequestFailure) -> AppContext? in
             switch entries[name] {
             case .open(let context, let users, let lastUse):
                 entries[name] = .open(context, users: users + 1, lastUse: lastUse)
-                return .success(context)
-            case .closing: return .failure(Self.notFound(name))
+                return context
+            case .draining, .closed: throw Self.notFound(name)
             case .opening, .leaving, nil: return nil
             }
         }
-        if let opened { return try opened.get() }
-        return try await acquireOpening(name)
+        if let opened { return opened }
+        let deadline = ContinuousClock.now + Self.patience
+        while ContinuousClock.now < deadline {
+            while let leaving = entries.withLock({ $0[name]?.leaving }) { await leaving.value }
+            if let task = try openingTask(name) { return try await task.value }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        throw RequestFailure.unavailable("As many apps are in use as this server may have open; try again shortly")
     }
 
-    private func acquireOpening(_ name: String) async throws -> AppContext {
-        let app = try await self.app(name)
-        while let leaving = entries.withLock({ $0[name]?.leaving }) { await leaving.value }
-        let task = entries.withLock { entries -> Task<AppContext, any Error>? in
+    /// How long a request waits for room among the open apps.
+    private static let patience = Duration.seconds(5)
+
+    /// The task that opens an app; nil where there is no room for it now.
+    private func openingTask(_ name: String) throws -> Task<AppContext, any Error>? {
+        try entries.withLock { entries -> Task<AppContext, any Error>? in
             switch entries[name] {
             case .open(let context, let users, let lastUse):
                 entries[name] = .open(context, users: users + 1, lastUse: lastUse)
@@ -292,31 +357,40 @@ package final class AppRegistry: Sendable {
             case .opening(let task, let users):
                 entries[name] = .opening(task, users: users + 1)
                 return task
-            case .leaving, .closing: return nil
+            case .draining, .closed: throw Self.notFound(name)
+            case .leaving: return nil
             case nil:
-                let task = Task { try await self.openAndEnter(app) }
+                guard makeRoom(&entries) else { return nil }
+                let task = Task { try await self.openAndEnter(name) }
                 entries[name] = .opening(task, users: 1)
                 return task
             }
         }
-        guard let task else { throw RequestFailure.unavailable("The app is being closed; try again") }
-        return try await task.value
     }
 
-    /// Opens an app and puts it in its entry, or takes the entry out where that fails.
-    private func openAndEnter(_ app: StoredApp) async throws -> AppContext {
+    /// At the bound the app that has been idle longest makes room; where none is idle, there is none.
+    private func makeRoom(_ entries: inout [String: Entry]) -> Bool {
+        guard entries.values.count(where: \.isInUse) >= settings.maximumOpen else { return true }
+        guard let oldest = idleApps(entries, before: nil).first else { return false }
+        leave(oldest, &entries)
+        return true
+    }
+
+    /// Opens an app and puts it in its entry, or takes the entry out where that fails. The row is read here, under
+    /// the entry: a namesake that is made in between can't be mistaken for it.
+    private func openAndEnter(_ name: String) async throws -> AppContext {
         do {
-            let context = try await open(app)
+            let context = try await open(try await app(name))
             let now = dependencies.now()
             entries.withLock { entries in
-                guard case .opening(_, let users) = entries[app.name] else { return }
-                entries[app.name] = .open(context, users: users, lastUse: now)
+                guard case .opening(_, let users) = entries[name] else { return }
+                entries[name] = .open(context, users: users, lastUse: now)
             }
-            await closeIdle(keeping: settings.maximumOpen, idleSince: nil)
             return context
         } catch {
-            entries.withLock { $0[app.name] = nil }
-            dependencies.logger.error("the app \(app.name) can't be opened", metadata: ["cause": "\(error)"])
+            entries.withLock { $0[name] = nil }
+            if error is RequestFailure { throw error }
+            dependencies.logger.error("the app \(name) can't be opened", metadata: ["cause": "\(error)"])
             throw RequestFailure.unavailable("The database of this app can't be opened")
         }
     }
@@ -332,8 +406,9 @@ package final class AppRegistry: Sendable {
                 accounts: try await Accounts(
                     database: database,
                     schema: .app,
+                    place: app.identity,
                     hasher: hasher,
-                    limits: settings.loginLimits,
+                    limiter: limiter,
                     dependencies: dependencies
                 )
             )
@@ -343,13 +418,16 @@ package final class AppRegistry: Sendable {
         }
     }
 
-    private func release(_ name: String) {
+    private func release(_ context: AppContext) {
         let now = dependencies.now()
         entries.withLock { entries in
-            switch entries[name] {
-            case .open(let context, let users, _): entries[name] = .open(context, users: users - 1, lastUse: now)
-            // The app failed to open, or is being removed: nothing counts its users any more.
-            case .opening, .leaving, .closing, nil: break
+            switch entries[context.name] {
+            case .open(let current, let users, _) where current === context:
+                entries[context.name] = .open(context, users: users - 1, lastUse: now)
+            case .draining(let current, let users) where current === context:
+                entries[context.name] = .draining(context, users: users - 1)
+            // The app is gone, and perhaps a namesake is there: nothing counts these users any more.
+            case .open, .draining, .opening, .leaving, .closed, nil: break
             }
         }
     }
@@ -359,29 +437,31 @@ package final class AppRegistry: Sendable {
     /// Closes apps that nobody has asked for in a while.
     package func closeIdleApps() async {
         let since = dependencies.now().adding(seconds: -settings.idleSeconds)
-        await closeIdle(keeping: 0, idleSince: since)
-    }
-
-    /// Closes unused apps, the longest idle first, until `count` are left; with `idleSince` only older ones.
-    private func closeIdle(keeping count: Int, idleSince: Timestamp?) async {
-        let closing = entries.withLock { entries -> [Task<Void, Never>] in
-            let idle = entries.compactMap { name, entry -> (name: String, context: AppContext, lastUse: Timestamp)? in
-                guard case .open(let context, 0, let lastUse) = entry, idleSince.map({ lastUse < $0 }) ?? true else {
-                    return nil
-                }
-                return (name, context, lastUse)
-            }
-            let excess = entries.count - count
-            return idle.sorted { $0.lastUse < $1.lastUse }.prefix(max(0, excess)).map { app in
-                let task = Task {
-                    await app.context.database.close()
-                    self.entries.withLock { $0[app.name] = nil }
-                }
-                entries[app.name] = .leaving(task)
-                return task
-            }
+        let closing = entries.withLock { entries in
+            idleApps(entries, before: since).map { leave($0, &entries) }
         }
         for task in closing { await task.value }
+    }
+
+    /// The apps that nobody uses now, the longest idle first.
+    private func idleApps(_ entries: [String: Entry], before instant: Timestamp?) -> [AppContext] {
+        let idle = entries.values.compactMap { entry -> (context: AppContext, lastUse: Timestamp)? in
+            guard case .open(let context, 0, let lastUse) = entry, instant.map({ lastUse < $0 }) ?? true else {
+                return nil
+            }
+            return (context, lastUse)
+        }
+        return idle.sorted { $0.lastUse < $1.lastUse }.map(\.context)
+    }
+
+    @discardableResult
+    private func leave(_ context: AppContext, _ entries: inout [String: Entry]) -> Task<Void, Never> {
+        let task = Task {
+            await context.database.close()
+            self.entries.withLock { $0[context.name] = nil }
+        }
+        entries[context.name] = .leaving(task)
+        return task
     }
 
     /// Closes every app and the management database.
@@ -390,7 +470,7 @@ package final class AppRegistry: Sendable {
             let contexts = entries.values.compactMap { entry -> AppContext? in
                 if case .open(let context, _, _) = entry { context } else { nil }
             }
-            entries = entries.mapValues { _ in .closing }
+            entries = entries.mapValues { _ in .closed }
             return contexts
         }
         for context in contexts { await context.database.close() }

@@ -127,10 +127,7 @@ private struct MetadataScript: TransactionScript {
 
     private mutating func planSteps(_ results: [StatementResult]) throws -> TransactionStep<AppSnapshot> {
         var facts: [String: TableFacts] = [:]
-        for (table, result) in zip(tables, results) where !result.rows.isEmpty {
-            let columns = result.rows.compactMap { row in row[0].textValue.map { ($0, row[1].textValue ?? "") } }
-            facts[table] = TableFacts(columns: Dictionary(columns, uniquingKeysWith: { first, _ in first }))
-        }
+        for (table, result) in zip(tables, results) { facts[table] = TableFacts(result) }
         let plan = try SchemaPlan.make(from: old, to: snapshot.definitions, facts: facts, dialect)
         self.plan = plan
         state = .checked

@@ -22,7 +22,7 @@ package struct SampleRows: RowImport {
     private enum State {
         case start
         case inserted
-        case referencesChecked([(path: String, message: String)])
+        case referencesChecked([ReferenceCheck])
         case done
     }
 
@@ -31,7 +31,8 @@ package struct SampleRows: RowImport {
     private let newID: @Sendable () -> UniqueID
     private let counter: RowCounter
     private var state = State.start
-    private var written: [(entity: EntityModel, name: String, keys: [FieldValue], paths: [String])] = []
+    /// What the INSERTs give back of the rows that they made, in the order of the statements.
+    private var returned: [[ReturnedReference]] = []
 
     init(data: JSONObject, now: Timestamp, newID: @escaping @Sendable () -> UniqueID, counter: RowCounter) {
         self.data = data
@@ -48,20 +49,12 @@ package struct SampleRows: RowImport {
             state = statements.isEmpty ? .done : .inserted
             return statements
         case .inserted:
-            counter.add(results.reduce(0) { $0 + $1.changes })
-            let checks = try referenceChecks(snapshot)
-            state = checks.isEmpty ? .done : .referencesChecked(checks.map { ($0.path, $0.message) })
-            return checks.map(\.statement)
+            counter.add(results.reduce(0) { $0 + $1.rowCount })
+            let checks = referenceChecks(results)
+            state = checks.isEmpty ? .done : .referencesChecked(checks)
+            return checks.map { $0.lookup(snapshot.dialect) }
         case .referencesChecked(let checks):
-            var details: [FailureDetail] = []
-            for (check, result) in zip(checks, results) {
-                for row in result.rows {
-                    let value = row.first.map(String.init(describing:)) ?? ""
-                    details.append(
-                        FailureDetail(field: check.path, rule: .relation, message: "\(value) \(check.message)")
-                    )
-                }
-            }
+            let details = zip(checks, results).flatMap { check, result in check.dangling(result) }
             guard details.isEmpty else {
                 throw RequestFailure(.conflict, "Sample rows name records that do not exist", details: details)
             }
@@ -90,9 +83,11 @@ package struct SampleRows: RowImport {
                 continue
             }
             if let entity = snapshot.model(member.name) {
-                statements += inserts(rows, of: entity, at: path, &violations)
+                statements += inserts(rows, of: entity, at: path, snapshot, &violations)
             } else if let join = SampleJoin(table: member.name, snapshot) {
-                statements += join.inserts(rows, at: path, snapshot.dialect, &violations)
+                let inserts = join.inserts(rows, at: path, snapshot.dialect, &violations)
+                returned += inserts.map { _ in join.references(at: path) }
+                statements += inserts
             } else {
                 let known = snapshot.definitions.entities.map(\.name) + SampleJoin.tables(snapshot)
                 let hint = suggestion(for: member.name, among: known)
@@ -112,11 +107,10 @@ package struct SampleRows: RowImport {
         _ rows: [JSONValue],
         of entity: EntityModel,
         at path: String,
+        _ snapshot: AppSnapshot,
         _ violations: inout [FailureDetail]
     ) -> [SQLStatement] {
         var valid: [[FieldValue]] = []
-        var keys: [FieldValue] = []
-        var paths: [String] = []
         let keyIndex = entity.index(of: entity.key.name) ?? 0
         for (index, row) in rows.enumerated() {
             guard case .object(let object) = row else {
@@ -130,18 +124,30 @@ package struct SampleRows: RowImport {
                 continue
             }
             let values = self.values(object, of: entity, at: "\(path)[\(index)]", &violations)
+            if entity.definition.primaryKey.generated, entity.key.shape.exhausts(values[keyIndex]) {
+                violations.append(
+                    FailureDetail(
+                        field: "\(path)[\(index)].\(entity.key.name)",
+                        rule: .type,
+                        message: "leaves no number for further rows"
+                    )
+                )
+            }
             valid.append(values)
-            keys.append(values[keyIndex])
-            paths.append("\(path)[\(index)]")
         }
-        written.append((entity, entity.name, keys, paths))
         let perStatement = max(1, Self.maximumBinds / max(1, entity.fields.count))
         // The database numbers rows that come without a key: they leave the column out.
         let numbered = valid.filter { $0[keyIndex].isNull }
         let given = valid.filter { !$0[keyIndex].isNull }
         let withoutKey = entity.fields.indices.filter { $0 != keyIndex }
-        return given.chunks(of: perStatement).map { insert($0, Array(entity.fields.indices), entity) }
+        let statements =
+            given.chunks(of: perStatement).map { insert($0, Array(entity.fields.indices), entity) }
             + numbered.chunks(of: perStatement).map { insert($0, withoutKey, entity) }
+        let references = entity.references.enumerated().compactMap { index, reference in
+            ReturnedReference(reference, column: index, of: entity, at: path, snapshot)
+        }
+        returned += statements.map { _ in references }
+        return statements
     }
 
     private func insert(_ rows: [[FieldValue]], _ columns: [Int], _ entity: EntityModel) -> SQLStatement {
@@ -157,8 +163,10 @@ package struct SampleRows: RowImport {
             }
             sql.append(")")
         }
-        sql.append(" ON CONFLICT (\(entity.key.column)) DO NOTHING")
-        return sql.statement()
+        let keys = entity.references.map { entity.fields[$0.field].column }
+        let returned = keys.isEmpty ? "1" : keys.joined(separator: ", ")
+        sql.append(" ON CONFLICT (\(entity.key.column)) DO NOTHING RETURNING \(returned)")
+        return sql.statement(.values)
     }
 
     private func values(
@@ -214,46 +222,80 @@ package struct SampleRows: RowImport {
 
     // MARK: references
 
-    private func referenceChecks(_ snapshot: AppSnapshot) throws -> [(
-        path: String, message: String, statement: SQLStatement
-    )] {
-        var checks: [(path: String, message: String, statement: SQLStatement)] = []
-        for relation in snapshot.definitions.relations {
-            switch relation.link {
-            case .foreignKey(let sourceKey, let targetKey):
-                guard let source = snapshot.model(relation.source), let target = snapshot.model(relation.target),
-                    let rows = written.first(where: { $0.name == relation.target }), let field = target.field(targetKey)
-                else { continue }
-                let sourceColumn = snapshot.dialect.quote(sourceKey)
-                let condition =
-                    "\(field.column) IS NOT NULL AND NOT EXISTS (SELECT 1 FROM \(source.table) AS \"_source\""
-                    + " WHERE \"_source\".\(sourceColumn) = \(target.table).\(field.column)) AND "
-                var sql = SQLBuilder(snapshot.dialect)
-                sql.append("SELECT DISTINCT \(field.column) FROM \(target.table) WHERE \(condition)")
-                sql.isMember(target.key.column, of: rows.keys.filter { !$0.isNull }, target.key.shape)
-                sql.append(" LIMIT 20")
-                checks.append(
-                    ("sample_data.\(target.name).\(targetKey)", "names no \(source.name)", sql.statement(.values))
-                )
-            case .joinTable(let join):
-                guard data[join.table] != nil else { continue }
-                for (column, entity) in [(join.sourceKey, relation.source), (join.targetKey, relation.target)] {
-                    guard let model = snapshot.model(entity) else { continue }
-                    let table = snapshot.dialect.quote(join.table)
-                    let name = snapshot.dialect.quote(column)
-                    let text =
-                        "SELECT DISTINCT \(name) FROM \(table) WHERE NOT EXISTS (SELECT 1 FROM \(model.table) AS \"_source\""
-                        + " WHERE \"_source\".\(model.key.column) = \(table).\(name)) LIMIT 20"
-                    checks.append(
-                        (
-                            "sample_data.\(join.table).\(column)", "names no \(entity)",
-                            SQLStatement(text, output: .values)
-                        )
-                    )
+    /// Which values each reference of the rows that were made has; rows that were skipped are not judged again.
+    private func referenceChecks(_ results: [StatementResult]) -> [ReferenceCheck] {
+        var checks: [ReferenceCheck] = []
+        for (references, result) in zip(returned, results) {
+            for reference in references {
+                let values = Set(result.rows.map { $0[reference.column] }.filter { $0 != .null })
+                if let index = checks.firstIndex(where: { $0.reference.path == reference.path }) {
+                    checks[index].values.formUnion(values)
+                } else {
+                    checks.append(ReferenceCheck(reference: reference, values: values))
                 }
             }
         }
-        return checks
+        return checks.filter { !$0.values.isEmpty }
+    }
+}
+
+/// A column of what an INSERT gives back that names rows of another entity.
+private struct ReturnedReference {
+    let path: String
+    let column: Int
+    let source: EntityModel
+    let key: FieldModel
+
+    init(path: String, column: Int, source: EntityModel, key: FieldModel) {
+        self.path = path
+        self.column = column
+        self.source = source
+        self.key = key
+    }
+
+    init?(_ reference: ReferenceModel, column: Int, of entity: EntityModel, at path: String, _ snapshot: AppSnapshot) {
+        guard let source = snapshot.model(reference.targetEntity), let key = source.field(reference.targetKey) else {
+            return nil
+        }
+        self.init(path: "\(path).\(entity.fields[reference.field].name)", column: column, source: source, key: key)
+    }
+}
+
+/// The values of one reference, and the rows that they must name.
+private struct ReferenceCheck {
+    let reference: ReturnedReference
+    var values: Set<SQLValue>
+
+    /// Tells which of the values are there.
+    func lookup(_ dialect: SQLDialect) -> SQLStatement {
+        var sql = SQLBuilder(dialect)
+        let key = reference.key
+        sql.append("SELECT DISTINCT \(key.column) FROM \(reference.source.table) WHERE ")
+        sql.isMember(key.column, of: values.map { dialect.fieldValue($0, key.shape) }, key.shape)
+        return sql.statement(.values)
+    }
+
+    func dangling(_ result: StatementResult) -> [FailureDetail] {
+        let present = Set(result.rows.compactMap(\.first))
+        let missing = values.subtracting(present).map { $0.textValue ?? $0.integerValue.map(String.init) ?? "" }
+        return missing.sorted().prefix(20).map { value in
+            FailureDetail(
+                field: reference.path,
+                rule: .relation,
+                message: "\"\(value)\" names no \(reference.source.name)"
+            )
+        }
+    }
+}
+
+extension ValueShape {
+    /// Whether a numbered key of this value would be the last that the type has.
+    fileprivate func exhausts(_ value: FieldValue) -> Bool {
+        switch (type, value) {
+        case (.int, .whole(let number)): number >= Int64(Int32.max)
+        case (.bigint, .whole(let number)): number == Int64.max
+        default: false
+        }
     }
 }
 
@@ -261,6 +303,7 @@ package struct SampleRows: RowImport {
 private struct SampleJoin {
     private let table: String
     private let columns: [(name: String, shape: ValueShape)]
+    private let sources: [EntityModel]
 
     static func tables(_ snapshot: AppSnapshot) -> [String] {
         snapshot.definitions.relations.compactMap { relation in
@@ -275,9 +318,16 @@ private struct SampleJoin {
             else { continue }
             self.table = table
             columns = [(join.sourceKey, source.key.shape), (join.targetKey, target.key.shape)]
+            sources = [source, target]
             return
         }
         return nil
+    }
+
+    func references(at path: String) -> [ReturnedReference] {
+        sources.enumerated().map { index, source in
+            ReturnedReference(path: "\(path).\(columns[index].name)", column: index, source: source, key: source.key)
+        }
     }
 
     func inserts(
@@ -332,8 +382,8 @@ private struct SampleJoin {
                 sql.bind(row[1])
                 sql.append(")")
             }
-            sql.append(" ON CONFLICT DO NOTHING")
-            return sql.statement()
+            sql.append(" ON CONFLICT DO NOTHING RETURNING \(names)")
+            return sql.statement(.values)
         }
     }
 }

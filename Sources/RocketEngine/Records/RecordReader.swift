@@ -44,7 +44,10 @@ package enum RecordReader {
 
     private static func project(_ row: [UInt8], to indexes: [Int], _ entity: EntityModel) throws -> [UInt8] {
         guard case .object(let object) = try JSONParser.parse(row) else { return row }
-        let members = indexes.map { object.members[$0] }
+        let members = indexes.compactMap { index in
+            let name = entity.fields[index].name
+            return object[name].map { JSONObject.Member(name: name, value: $0) }
+        }
         return JSONValue.object(JSONObject(uniqueMembers: members)).jsonBytes
     }
 }

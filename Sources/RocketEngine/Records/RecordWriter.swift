@@ -129,6 +129,7 @@ private struct UpdateScript: TransactionScript {
             let stored = results[0]
             guard stored.rowCount > 0 else { throw RequestFailure.recordNotFound(plan.entity, id) }
             try plan.precondition?.require(stored.json)
+            if let violations = plan.violations { throw violations }
             try WritePlanner.judgeReferences(plan.needs, results.dropFirst(), entity: plan.entity)
             if let base = plan.needs.slugBase, let search = SlugSearch(base, plan.entity, except: plan.key) {
                 state = .slug(search, stored: stored)

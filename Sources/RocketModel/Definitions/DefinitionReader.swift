@@ -26,7 +26,9 @@ package struct DefinitionReader {
 
     /// A violation for each member that no call has asked for; call it last.
     package mutating func refuseUnknownMembers(except ignored: Set<String> = []) {
-        for name in object.names where !known.contains(name) && !ignored.contains(name) {
+        let known = known
+        let unknown = object.names.filter { !known.contains($0) && !ignored.contains($0) }
+        for name in unknown.prefix(RequestFailure.maximumDetails) {
             violate(name, .unknown, "\"\(name)\" is not known here" + suggestion(for: name, among: known))
         }
     }
@@ -156,6 +158,11 @@ package func isValidName(_ name: String) -> Bool {
         default: false
         }
     }
+}
+
+/// Whether a table of this name would stand in the way of the databases' own tables and functions.
+package func isDatabasesOwnTable(_ name: String) -> Bool {
+    ["sqlite_", "pg_", "pragma_", "json_"].contains { name.hasPrefix($0) }
 }
 
 extension DefinitionReader {

@@ -74,6 +74,9 @@ package struct EntityDefinition: Sendable, Hashable {
         fields.first { $0.name == name }
     }
 
+    /// The databases bound the columns of a table, and work grows with them.
+    package static let maximumFields = 500
+
     /// The column that holds the instant of a soft delete.
     package static let deletedAt = "deleted_at"
 
@@ -85,9 +88,7 @@ package struct EntityDefinition: Sendable, Hashable {
         if name == "auth" { reader.violate("name", .type, "\"auth\" is the path of sign-in; choose another name") }
         let table = reader.object["table"] == nil ? name : reader.requiredName("table")
         _ = reader.value("table")
-        if table.hasPrefix("sqlite_") || table.hasPrefix("pg_") {
-            reader.violate("table", .type, "names that begin with sqlite_ or pg_ belong to the databases")
-        }
+        if isDatabasesOwnTable(table) { reader.violate("table", .type, "the name belongs to the databases") }
         let softDelete = reader.boolean("soft_delete", default: true)
         let fields = readFields(&reader)
         let entity = EntityDefinition(
@@ -108,16 +109,21 @@ package struct EntityDefinition: Sendable, Hashable {
 
     private static func readFields(_ reader: inout DefinitionReader) -> [FieldDefinition] {
         guard let objects = reader.objects("fields"), !objects.isEmpty else {
-            if reader.object["fields"]?.arrayValue?.isEmpty ?? (reader.object["fields"] == nil) {
+            let given = reader.object["fields"] ?? .null
+            if given == .null || given == .array([]) {
                 reader.violate("fields", .required, "an entity has at least one field: its key")
             }
+            return []
+        }
+        guard objects.count <= maximumFields else {
+            reader.violate("fields", .type, "an entity has at most \(maximumFields) fields, got \(objects.count)")
             return []
         }
         var fields: [FieldDefinition] = []
         for (object, path) in objects {
             let (field, violations) = FieldDefinition.read(object, path: path)
             reader.include(violations)
-            if fields.contains(where: { $0.name == field.name }) {
+            if !field.name.isEmpty, fields.contains(where: { $0.name == field.name }) {
                 let detail = FailureDetail(
                     field: "\(path).name",
                     rule: .unknown,

@@ -61,51 +61,53 @@ package struct FieldDefinition: Sendable, Hashable {
         if reservedNames.contains(name) {
             reader.violate("name", .type, "\"\(name)\" is a column of the database's own")
         }
-        var type = FieldType.json
-        let typeName = reader.requiredString("type")
-        if let known = FieldType(name: typeName) {
-            type = known
-        } else if !typeName.isEmpty {
-            let names = FieldType.allCases.map(\.rawValue)
-            reader.violate(
-                "type",
-                .enum,
-                "\"\(typeName)\" is none of \(names.joined(separator: ", "))" + suggestion(for: typeName, among: names)
-            )
-        }
-        let precision = reader.whole("precision", in: 0...100)
-        if precision != nil, type != .decimal { reader.violate("precision", .type, "only a decimal has a precision") }
-        let shape = ValueShape(type: type, precision: precision)
-        let allowed = reader.array("enum")
-        if let allowed { reader.include(violations(ofEnum: allowed, shape, reader.path(to: "enum"))) }
-        let fallback = reader.value("default")
-        if let fallback {
-            if let problem = shape.problem(with: fallback) {
-                reader.violate("default", .type, problem)
-            } else if let allowed, !allowed.contains(where: { shape.areEqual($0, fallback) }) {
-                reader.violate("default", .enum, "\(fallback.jsonText) is not in \"enum\"")
-            }
-        }
-        let auto = reader.word("auto", as: Auto.self)
-        if auto != nil, type != .timestamp, type != .date {
-            reader.violate("auto", .type, "only a timestamp or a date can be set by the engine")
-        }
+        let type = readType(&reader)
         let field = FieldDefinition(
             name: name,
-            type: type,
+            type: type ?? .json,
             required: reader.boolean("required", default: false),
             unique: reader.boolean("unique", default: false),
             nullable: reader.boolean("nullable", default: false),
-            defaultValue: fallback,
-            allowedValues: allowed,
-            precision: precision,
-            auto: auto
+            defaultValue: reader.value("default"),
+            allowedValues: reader.array("enum"),
+            precision: reader.whole("precision", in: 0...100),
+            auto: reader.word("auto", as: Auto.self)
         )
-        if field.unique, !type.isComparable {
-            reader.violate("unique", .type, "a \(type.rawValue) field can't be unique")
-        }
+        // What else is said of a type that nobody knows can't be judged.
+        if type != nil { field.checkAgainstType(&reader) }
         reader.refuseUnknownMembers()
         return (field, reader.violations)
+    }
+
+    private static func readType(_ reader: inout DefinitionReader) -> FieldType? {
+        let name = reader.requiredString("type")
+        if let type = FieldType(name: name) { return type }
+        guard !name.isEmpty else { return nil }
+        let names = FieldType.allCases.map(\.rawValue)
+        reader.violate(
+            "type",
+            .enum,
+            "\"\(name)\" is none of \(names.joined(separator: ", "))" + suggestion(for: name, among: names)
+        )
+        return nil
+    }
+
+    private func checkAgainstType(_ reader: inout DefinitionReader) {
+        if precision != nil, type != .decimal { reader.violate("precision", .type, "only a decimal has a precision") }
+        if let allowedValues {
+            reader.include(Self.violations(ofEnum: allowedValues, shape, reader.path(to: "enum")))
+        }
+        if let defaultValue {
+            if let problem = shape.problem(with: defaultValue) {
+                reader.violate("default", .type, problem)
+            } else if let allowedValues, !allowedValues.contains(where: { shape.areEqual($0, defaultValue) }) {
+                reader.violate("default", .enum, "\(defaultValue.jsonText) is not in \"enum\"")
+            }
+        }
+        if auto != nil, type != .timestamp, type != .date {
+            reader.violate("auto", .type, "only a timestamp or a date can be set by the engine")
+        }
+        if unique, !type.isComparable { reader.violate("unique", .type, "a \(type.rawValue) field can't be unique") }
     }
 
     private static func violations(ofEnum values: [JSONValue], _ shape: ValueShape, _ path: String) -> [FailureDetail] {

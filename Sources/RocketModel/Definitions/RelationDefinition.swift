@@ -139,8 +139,8 @@ package struct RelationDefinition: Sendable, Hashable {
         if join.sourceKey == join.targetKey, !join.sourceKey.isEmpty {
             reader.violate("target_join_key", .type, "the two keys of a join table need two names")
         }
-        if join.table.hasPrefix("sqlite_") || join.table.hasPrefix("pg_") {
-            reader.violate("join_table", .type, "names that begin with sqlite_ or pg_ belong to the databases")
+        if isDatabasesOwnTable(join.table) {
+            reader.violate("join_table", .type, "the name belongs to the databases")
         }
         return .joinTable(join)
     }

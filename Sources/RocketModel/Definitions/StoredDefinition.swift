@@ -123,7 +123,7 @@ package struct StoredDefinition: Sendable, Hashable {
                 inner.include(step.violations)
                 transitions.append(.object(written))
             }
-            if definition["transitions"] == nil { inner.violate("transitions", .required, "is required") }
+            if definition["transitions"] ?? .null == .null { inner.violate("transitions", .required, "is required") }
             inner.refuseUnknownMembers()
             reader.include(inner.violations)
             content["definition"] = ["initial": .string(initial), "transitions": .array(transitions)]

@@ -126,8 +126,8 @@ package enum ReadPlanner {
 
     private static func spell(_ field: FieldModel, isDescending: Bool, _ dialect: SQLDialect) -> String {
         switch dialect {
-        case .sqlite: field.column + (isDescending ? " DESC" : "")
-        case .postgres: field.column + (isDescending ? " DESC NULLS LAST" : " ASC NULLS FIRST")
+        case .sqlite: field.comparable + (isDescending ? " DESC" : "")
+        case .postgres: field.comparable + (isDescending ? " DESC NULLS LAST" : " ASC NULLS FIRST")
         }
     }
 

@@ -44,6 +44,9 @@ package struct RowCondition: Sendable {
             }
             return values
         case .like, .ilike:
+            guard filter.value.utf8.count <= maximumPatternLength else {
+                throw .parameter(filter.parameter, "A pattern has at most \(maximumPatternLength) bytes")
+            }
             guard !endsInEscape(filter.value) else {
                 throw .parameter(filter.parameter, "A pattern can't end in a single \\, which escapes what follows")
             }
@@ -67,13 +70,16 @@ package struct RowCondition: Sendable {
         }
     }
 
+    /// Matching costs up to the product of both lengths.
+    private static let maximumPatternLength = 1000
+
     private static func endsInEscape(_ pattern: String) -> Bool {
         pattern.utf8.reversed().prefix { $0 == UInt8(ascii: "\\") }.count % 2 == 1
     }
 
     /// `neq` and `not_in` hold for null; every other comparison but `is_null` does not.
     func append(to sql: inout SQLBuilder) {
-        let column = field.column
+        let column = field.comparable
         switch comparison {
         case .equal: binary("=", &sql)
         case .notEqual: binary(sql.dialect == .sqlite ? "IS NOT" : "IS DISTINCT FROM", &sql)
@@ -102,7 +108,7 @@ package struct RowCondition: Sendable {
     }
 
     private func binary(_ spelling: String, _ sql: inout SQLBuilder) {
-        sql.append("\(field.column) \(spelling) ")
+        sql.append("\(field.comparable) \(spelling) ")
         sql.bind(values[0])
     }
 

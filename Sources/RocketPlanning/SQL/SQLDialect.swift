@@ -46,6 +46,12 @@ package enum SQLDialect: String, Sendable {
         }
     }
 
+    /// A column as it is compared, sorted by and indexed.
+    package func comparable(_ name: String, _ shape: ValueShape) -> String {
+        let column = quote(name)
+        return self == .sqlite && shape.type == .decimal ? "\(column) COLLATE \(Self.decimalCollation)" : column
+    }
+
     /// The SQLite collation that compares decimals by value.
     package static let decimalCollation = "ROCKET_DECIMAL"
     /// The SQLite function behind `ilike`: `(text, pattern)`.

@@ -4,9 +4,33 @@ package import RocketModel
 package struct TableFacts: Sendable, Hashable {
     /// Declared types by column, as the database tells them.
     package let columns: [String: String]
+    /// The columns of the key.
+    package let key: Set<String>
+    /// Columns beside the key that take no null and have no default of the database's.
+    package let mandatory: Set<String>
 
-    package init(columns: [String: String]) {
+    package init(columns: [String: String], key: Set<String> = [], mandatory: Set<String> = []) {
         self.columns = columns
+        self.key = key
+        self.mandatory = mandatory
+    }
+
+    /// Reads what ``SQLDialect/columnsStatement(_:)`` gave; nil where there is no such table.
+    package init?(_ result: StatementResult) {
+        guard !result.rows.isEmpty else { return nil }
+        var columns: [String: String] = [:]
+        var key: Set<String> = []
+        var mandatory: Set<String> = []
+        for row in result.rows where row.count == 4 {
+            guard let name = row[0].textValue else { continue }
+            columns[name] = row[1].textValue ?? ""
+            if row[2].integerValue != 0 {
+                key.insert(name)
+            } else if row[3].integerValue != 0 {
+                mandatory.insert(name)
+            }
+        }
+        self.init(columns: columns, key: key, mandatory: mandatory)
     }
 }
 
@@ -99,6 +123,7 @@ private struct SchemaPlanner {
             violate("primary_key", .type, "the key of a table that exists can't change")
             return
         }
+        if previous == nil, !canAdopt(table, facts) { return }
         for column in table.columns {
             let earlier = previous?.columns.first { $0.name == column.name }
             guard let declared = facts.columns[column.name] else {
@@ -115,7 +140,80 @@ private struct SchemaPlanner {
                     "the column \"\(column.name)\" of the table \"\(table.name)\" is \(declared), not \(wanted)"
                 )
             }
+            if earlier == nil { checkContents(of: column, in: table) }
             if column.isMandatory, earlier?.isMandatory != true { requireValues(column, in: table) }
+        }
+    }
+
+    /// Whether a table that is there can be this one: the same key, and nothing that inserts would stumble over.
+    private mutating func canAdopt(_ table: DesiredSchema.Table, _ facts: TableFacts) -> Bool {
+        if facts.key != Set(table.key) {
+            let key = facts.key.isEmpty ? "none" : facts.key.sorted().joined(separator: ", ")
+            violate("table", .type, "the table \"\(table.name)\" is there already, and its key is \(key)")
+            return false
+        }
+        if table.isNumbered, dialect == .sqlite, facts.columns[table.key[0]]?.uppercased() != "INTEGER" {
+            violate("table", .type, "the table \"\(table.name)\" is there already, and SQLite does not number its rows")
+            return false
+        }
+        let foreign = facts.mandatory.subtracting(table.columns.map(\.name)).sorted()
+        guard foreign.isEmpty else {
+            violate(
+                "table",
+                .type,
+                "the table \"\(table.name)\" has columns that must be filled: \(foreign.joined(separator: ", "))"
+            )
+            return false
+        }
+        return true
+    }
+
+    /// A column that the metadata did not know may hold anything that its storage allows: SQLite keeps a UUID, a
+    /// date and JSON all as text. Values that the type would not have stored stand in the way.
+    private mutating func checkContents(of column: DesiredSchema.Column, in table: DesiredSchema.Table) {
+        guard dialect == .sqlite, let condition = sqliteMisfit(column) else { return }
+        let field = column.path.map { "\($0).type" } ?? "table"
+        let type = column.shape.type.rawValue
+        checks.append(
+            SchemaCheck(
+                statement: SQLStatement(
+                    "SELECT count(*) FROM \(dialect.quote(table.name)) WHERE \(condition)",
+                    output: .values
+                ),
+                field: field,
+                rule: .type,
+                message: { "\($0) rows of the table that is there have a \"\(column.name)\" that is no \(type)" }
+            )
+        )
+    }
+
+    /// What holds for a stored value that is none of the column's type.
+    private func sqliteMisfit(_ column: DesiredSchema.Column) -> String? {
+        let name = dialect.quote(column.name)
+        let hex = "[0-9a-f]"
+        let digit = "[0-9]"
+        let repeated = { (pattern: String, count: Int) in String(repeating: pattern, count: count) }
+        let day = "\(repeated(digit, 4))-\(repeated(digit, 2))-\(repeated(digit, 2))"
+        switch column.shape.type {
+        case .string, .text: return "typeof(\(name)) NOT IN ('text', 'null')"
+        case .int:
+            return
+                "\(name) IS NOT NULL AND (typeof(\(name)) <> 'integer' OR \(name) NOT BETWEEN -2147483648 AND 2147483647)"
+        case .bigint: return "typeof(\(name)) NOT IN ('integer', 'null')"
+        case .float: return "typeof(\(name)) NOT IN ('real', 'integer', 'null')"
+        case .boolean: return "\(name) IS NOT NULL AND \(name) NOT IN (0, 1)"
+        case .uuid:
+            let pattern = [8, 4, 4, 4, 12].map { repeated(hex, $0) }.joined(separator: "-")
+            return "\(name) NOT GLOB '\(pattern)'"
+        case .date: return "\(name) NOT GLOB '\(day)'"
+        case .timestamp:
+            let time = "\(repeated(digit, 2)):\(repeated(digit, 2)):\(repeated(digit, 2)).\(repeated(digit, 6))Z"
+            return "\(name) NOT GLOB '\(day)T\(time)'"
+        case .json, .file: return "\(name) IS NOT NULL AND NOT json_valid(\(name))"
+        case .decimal:
+            // Nothing but an optional minus, digits, and a point between digits.
+            return "\(name) IS NOT NULL AND (typeof(\(name)) <> 'text' OR ltrim(\(name), '-') GLOB '*[^0-9.]*'"
+                + " OR ltrim(\(name), '-') NOT GLOB '[0-9]*' OR \(name) NOT GLOB '*[0-9]' OR \(name) GLOB '*.*.*' OR \(name) GLOB '--*')"
         }
     }
 
@@ -229,7 +327,7 @@ private struct SchemaPlanner {
         steps = dropped.map { SQLStatement("DROP INDEX IF EXISTS \(dialect.quote($0.name))") } + steps
         for index in made {
             if index.unique { checkUnique(index) }
-            let columns = index.columns.map(spell).joined(separator: ", ")
+            let columns = index.columns.map { spell($0, of: index.table) }.joined(separator: ", ")
             let condition = index.livingOnly ? " WHERE \(dialect.quote(EntityDefinition.deletedAt)) IS NULL" : ""
             steps.append(
                 SQLStatement(
@@ -245,18 +343,23 @@ private struct SchemaPlanner {
         facts[table].map { Set($0.columns.keys) } ?? Set(before.table(table)?.columns.map(\.name) ?? [])
     }
 
-    private func spell(_ column: EntityDefinition.Index.Column) -> String {
-        dialect.quote(column.field)
-            + (column.isDescending
-                ? (dialect == .postgres ? " DESC NULLS LAST" : " DESC") : (dialect == .postgres ? " NULLS FIRST" : ""))
+    private func spell(_ column: EntityDefinition.Index.Column, of table: String) -> String {
+        let shape = after.table(table)?.columns.first { $0.name == column.field }?.shape ?? ValueShape(type: .text)
+        let nulls = dialect == .postgres ? (column.isDescending ? " NULLS LAST" : " NULLS FIRST") : ""
+        return dialect.comparable(column.field, shape) + (column.isDescending ? " DESC" : "") + nulls
     }
 
     private mutating func checkUnique(_ index: DesiredSchema.Index) {
         let present = presentColumns(index.table)
         let names = index.columns.map(\.field)
-        // A column that is new has no values that could clash.
-        guard names.allSatisfy(present.contains) else { return }
-        let columns = names.map(dialect.quote)
+        guard names.allSatisfy(present.contains) else {
+            checkBackfill(of: names.filter { !present.contains($0) }, index)
+            return
+        }
+        let columns = names.map { name in
+            let shape = after.table(index.table)?.columns.first { $0.name == name }?.shape
+            return dialect.comparable(name, shape ?? ValueShape(type: .text))
+        }
         let filled = columns.map { "\($0) IS NOT NULL" }.joined(separator: " AND ")
         let isFiltered = index.livingOnly && present.contains(EntityDefinition.deletedAt)
         let alive = isFiltered ? " AND \(dialect.quote(EntityDefinition.deletedAt)) IS NULL" : ""
@@ -271,6 +374,24 @@ private struct SchemaPlanner {
                 field: path(of: index),
                 rule: .unknown,
                 message: { "\($0) rows share a value of \(names.joined(separator: ", "))" }
+            )
+        )
+    }
+
+    /// A column that is new has no values that could clash, unless every row gets the same default.
+    private mutating func checkBackfill(of names: [String], _ index: DesiredSchema.Index) {
+        guard facts[index.table] != nil, index.columns.count == 1, let name = names.first,
+            after.table(index.table)?.columns.first(where: { $0.name == name })?.backfill != nil
+        else { return }
+        checks.append(
+            SchemaCheck(
+                statement: SQLStatement(
+                    "SELECT CASE WHEN count(*) > 1 THEN count(*) ELSE 0 END FROM \(dialect.quote(index.table))",
+                    output: .values
+                ),
+                field: path(of: index),
+                rule: .unknown,
+                message: { "\($0) rows would share the default of \(name)" }
             )
         )
     }
@@ -295,11 +416,19 @@ extension SQLDialect {
     package func columnsStatement(_ table: String) -> SQLStatement {
         switch self {
         case .sqlite:
-            SQLStatement("SELECT name, type FROM pragma_table_info(?1)", binds: [.text(table)], output: .values)
+            SQLStatement(
+                "SELECT name, type, pk, \"notnull\" AND dflt_value IS NULL FROM pragma_table_info(?1)",
+                binds: [.text(table)],
+                output: .values
+            )
         case .postgres:
             SQLStatement(
-                "SELECT column_name, data_type FROM information_schema.columns"
-                    + " WHERE table_schema = current_schema() AND table_name = $1",
+                "SELECT column_name, data_type, (SELECT count(*) FROM information_schema.key_column_usage AS k"
+                    + " JOIN information_schema.table_constraints AS c USING (constraint_schema, constraint_name)"
+                    + " WHERE c.constraint_type = 'PRIMARY KEY' AND k.table_schema = f.table_schema"
+                    + " AND k.table_name = f.table_name AND k.column_name = f.column_name),"
+                    + " CASE WHEN is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO' THEN 1 ELSE 0 END"
+                    + " FROM information_schema.columns AS f WHERE table_schema = current_schema() AND table_name = $1",
                 binds: [.text(table)],
                 output: .values
             )

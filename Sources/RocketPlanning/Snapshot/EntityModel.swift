@@ -5,6 +5,8 @@ package struct FieldModel: Sendable {
     package let definition: FieldDefinition
     /// The column's name in quotes.
     package let column: String
+    /// The column as it is compared and sorted by: an adopted one may lack the collation of decimals.
+    package let comparable: String
     package let defaultValue: FieldValue?
     package let allowedValues: [FieldValue]?
     /// Whether the engine alone writes the field: auto fields, a generated key, `deleted_at` of soft deletes.
@@ -21,6 +23,7 @@ package struct ReferenceModel: Sendable {
     /// Index into ``EntityModel/fields``.
     package let field: Int
     package let targetEntity: String
+    package let targetKey: String
     /// `SELECT 1 … WHERE key = ?1`, less the soft-deleted rows: they do not exist.
     let lookupText: String
 }
@@ -52,6 +55,7 @@ package final class EntityModel: Sendable {
             return FieldModel(
                 definition: field,
                 column: dialect.quote(field.name),
+                comparable: dialect.comparable(field.name, field.shape),
                 defaultValue: field.defaultValue.flatMap { field.shape.valueOrNil(of: $0) },
                 allowedValues: field.allowedValues?.compactMap { field.shape.valueOrNil(of: $0) },
                 isEngineOwned: field.auto != nil || isDeletedAt || (isKey && definition.primaryKey.generated),

@@ -143,6 +143,7 @@ package enum SnapshotCompiler {
                 relation: relation.name,
                 field: field,
                 targetEntity: relation.source,
+                targetKey: sourceKey,
                 lookupText: "SELECT 1 FROM \(dialect.quote(source.table))"
                     + " WHERE \(dialect.quote(sourceKey)) = \(dialect.placeholder(1))\(alive)"
             )

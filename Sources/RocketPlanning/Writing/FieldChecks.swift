@@ -19,9 +19,11 @@ enum FieldChecks {
     {
         var checked = CheckedPayload(values: [:])
         var violations: [FailureDetail] = []
+        var unknownCount = 0
         for member in payload.members {
             guard let index = entity.index(of: member.name) else {
-                violations.append(unknown(member.name, entity))
+                unknownCount += 1
+                if unknownCount <= RequestFailure.maximumDetails { violations.append(unknown(member.name, entity)) }
                 continue
             }
             let field = entity.fields[index]
@@ -40,7 +42,7 @@ enum FieldChecks {
             {
                 if let fallback = field.defaultValue {
                     checked.values[index] = fallback
-                } else if isMandatory(field), !isFilledIn(field, entity) {
+                } else if isMandatory(field), !isFilledIn(field, entity, checked) {
                     violations.append(required(field))
                 }
             }
@@ -60,9 +62,12 @@ enum FieldChecks {
         field.definition.isMandatory || field.isPrimaryKey
     }
 
-    /// A slug that is made from another field needs no value of its own.
-    private static func isFilledIn(_ field: FieldModel, _ entity: EntityModel) -> Bool {
-        entity.definition.slug?.source != nil && entity.definition.slug?.field == field.name
+    /// A slug needs no value of its own where the field that it is made from has one.
+    private static func isFilledIn(_ field: FieldModel, _ entity: EntityModel, _ checked: CheckedPayload) -> Bool {
+        guard let slug = entity.definition.slug, slug.field == field.name, let source = slug.source,
+            let index = entity.index(of: source)
+        else { return false }
+        return !(checked.values[index] ?? entity.fields[index].defaultValue ?? .null).isNull
     }
 
     private static func required(_ field: FieldModel) -> FailureDetail {

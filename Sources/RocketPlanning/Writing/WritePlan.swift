@@ -18,6 +18,8 @@ package struct UpdatePlan: Sendable {
     package var values: [Int: FieldValue]
     package let needs: WriteNeeds
     package let precondition: Precondition?
+    /// What is wrong with the payload. Nothing is said of it before the row's own 404 and 412.
+    package let violations: RequestFailure?
     /// The stored row, as values and as JSON, locked until the transaction ends.
     package let storedRow: SQLStatement
 }

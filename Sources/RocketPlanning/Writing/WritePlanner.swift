@@ -50,7 +50,7 @@ package enum WritePlanner {
 
     // MARK: update
 
-    /// - Throws: 404 where the id can't be a key, 422 with every violation of the payload.
+    /// - Throws: 404 where the id can't be a key. Violations of the payload wait in the plan.
     package static func update(
         _ payload: JSONObject,
         id: String,
@@ -63,15 +63,33 @@ package enum WritePlanner {
             "an update is planned with its own grant"
         )
         guard let key = ReadPlanner.keyValue(id, entity) else { throw .recordNotFound(entity, id) }
-        return try UpdatePlan(
+        var values: [Int: FieldValue] = [:]
+        var violations: RequestFailure?
+        do throws(RequestFailure) {
+            values = try FieldChecks.check(payload, of: entity, isCreate: false).values
+        } catch {
+            violations = error
+        }
+        return UpdatePlan(
             entity: entity,
             key: key,
-            values: [:],
-            needs: WriteNeeds(references: [], slugBase: nil),
+            values: values,
+            needs: WriteNeeds(
+                references: references(of: values, entity),
+                slugBase: regeneratedSlugBase(values, entity)
+            ),
             precondition: precondition,
+            violations: violations,
             storedRow: lockedRow(key, entity)
         )
-        .filled(with: payload)
+    }
+
+    /// What a slug is made from again, where its source changes and the payload gives no slug.
+    private static func regeneratedSlugBase(_ values: [Int: FieldValue], _ entity: EntityModel) -> String? {
+        guard let slug = entity.definition.slug, slug.regenerateOnUpdate, let index = entity.index(of: slug.field),
+            values[index] == nil
+        else { return nil }
+        return slugBase(values, entity)
     }
 
     /// The UPDATE of a plan whose needs are met, or nil where the payload changes nothing at all. Its result is the
@@ -249,23 +267,5 @@ extension FieldModel {
         shape.type == .date
             ? .date(CalendarDate(days: Int((Double(now.microseconds) / 86_400_000_000).rounded(.down))))
             : .timestamp(now)
-    }
-}
-
-extension UpdatePlan {
-    /// - Throws: 422 with every violation of the payload.
-    fileprivate func filled(with payload: JSONObject) throws(RequestFailure) -> UpdatePlan {
-        let values = try FieldChecks.check(payload, of: entity, isCreate: false).values
-        let slug = entity.definition.slug
-        let isSlugGiven = slug.flatMap { entity.index(of: $0.field) }.map { values[$0] != nil } ?? true
-        let base = slug?.regenerateOnUpdate == true && !isSlugGiven ? WritePlanner.slugBase(values, entity) : nil
-        return UpdatePlan(
-            entity: entity,
-            key: key,
-            values: values,
-            needs: WriteNeeds(references: WritePlanner.references(of: values, entity), slugBase: base),
-            precondition: precondition,
-            storedRow: storedRow
-        )
     }
 }

@@ -19,6 +19,14 @@ package enum TokenIssuer: Sendable, Hashable {
         case .app(let app): app.name
         }
     }
+
+    /// Tells an app from an earlier namesake.
+    var identity: String {
+        switch self {
+        case .platform: "_platform"
+        case .app(let app): app.identity
+        }
+    }
 }
 
 private struct AccessClaims: JWTPayload {
@@ -103,14 +111,14 @@ package final class AccessTokens: Sendable {
     {
         let seconds = now().microseconds / 1_000_000
         for (issuer, floors) in issuers {
-            let key = CacheKey(issuer: issuer.name, token: token)
+            let key = CacheKey(issuer: issuer.identity, token: token)
             if let verified = state.withLock({ $0.verified[key] }) { return verified.principal(at: seconds, floors) }
         }
         guard token.utf8.count <= Self.maximumLength, Self.isWellFormed(token) else { return nil }
         for (issuer, floors) in issuers {
             guard let claims = await verify(token, issuer) else { continue }
             let verified = Verified(claims: claims, isPlatform: issuer == .platform)
-            remember(verified, CacheKey(issuer: issuer.name, token: token), seconds)
+            remember(verified, CacheKey(issuer: issuer.identity, token: token), seconds)
             return verified.principal(at: seconds, floors)
         }
         return nil
@@ -130,7 +138,7 @@ package final class AccessTokens: Sendable {
     package func forget(_ app: StoredApp) {
         state.withLock { state in
             state.keys[.app(app)] = nil
-            state.verified = state.verified.filter { $0.key.issuer != app.name }
+            state.verified = state.verified.filter { $0.key.issuer != app.identity }
         }
     }
 

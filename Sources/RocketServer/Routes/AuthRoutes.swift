@@ -4,6 +4,9 @@ import RocketModel
 
 /// Signing in and out, of an app and of the platform alike.
 enum AuthRoutes {
+    /// Nobody has signed in yet, so nobody sends more than this.
+    private static let maximumBodyBytes = 16 * 1024
+
     static func add(to table: inout RouteTable) {
         for (path, open, signedIn) in [
             ("/api/_platform/auth", RouteAccess.open, RouteAccess.platform),
@@ -19,7 +22,7 @@ enum AuthRoutes {
 
     @Sendable private static func login(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
-        let values = try await call.object().strings(["email", "password"])
+        let values = try await call.object(limit: maximumBodyBytes).strings(["email", "password"])
         let signedIn = try await accounts(call).login(
             email: values["email"] ?? "",
             password: values["password"] ?? "",
@@ -30,13 +33,13 @@ enum AuthRoutes {
 
     @Sendable private static func refresh(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
-        let values = try await call.object().strings(["refresh_token"])
+        let values = try await call.object(limit: maximumBodyBytes).strings(["refresh_token"])
         return try await tokens(try await accounts(call).refresh(values["refresh_token"] ?? ""), call)
     }
 
     @Sendable private static func logout(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
-        let values = try await call.object().strings(["refresh_token"])
+        let values = try await call.object(limit: maximumBodyBytes).strings(["refresh_token"])
         try await accounts(call).logout(values["refresh_token"] ?? "")
         return Reply(json: ["data": ["message": "Logged out"], "message": "Logged out"])
     }
@@ -53,7 +56,7 @@ enum AuthRoutes {
     /// `{"old", "new"}`: ends every token of the user.
     @Sendable private static func changePassword(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
-        let values = try await call.object().strings(["old", "new"])
+        let values = try await call.object(limit: maximumBodyBytes).strings(["old", "new"])
         let principal = try call.requirePrincipal()
         let isGuest = principal.isPlatformAdmin && call.app != nil
         guard !isGuest else { throw RequestFailure(.forbidden, "A platform administrator has no password in an app") }

@@ -57,16 +57,15 @@ struct Call: Sendable {
     /// The body, which must be a JSON object.
     ///
     /// - Throws: 400 `INVALID_PAYLOAD`, 413, 415.
-    func object() async throws -> JSONObject {
-        let value = try await json()
+    func object(limit: Int? = nil) async throws -> JSONObject {
+        let value = try await json(limit: min(limit ?? .max, services.settings.maximumBodyBytes))
         guard case .object(let object) = value else {
             throw RequestFailure(.invalidPayload, "The body is \(value.kind), but this route takes an object")
         }
         return object
     }
 
-    private func json() async throws -> JSONValue {
-        let limit = services.settings.maximumBodyBytes
+    private func json(limit: Int) async throws -> JSONValue {
         let tooLarge = RequestFailure(.payloadTooLarge, "The body is larger than \(limit) bytes")
         if let length = headers[.contentLength].flatMap(Int.init), length > limit { throw tooLarge }
         try requireJSON()

@@ -25,8 +25,13 @@ final class DataDirectoryLock: Sendable {
             throw CommandFailure("\(path): \(String(cString: strerror(errno)))", .unavailable)
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            let cause = errno
             close(descriptor)
-            return nil
+            if cause == EWOULDBLOCK { return nil }
+            throw CommandFailure(
+                "\(path): can't lock the data directory: \(String(cString: strerror(cause)))",
+                .unavailable
+            )
         }
     }
 

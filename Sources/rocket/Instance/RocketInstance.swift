@@ -22,6 +22,9 @@ struct RocketInstance: Sendable {
     /// - Returns: nil where another process holds the data directory.
     /// - Throws: ``CommandFailure``.
     static func open(_ configuration: LoadedConfiguration, logger: Logger) async throws -> RocketInstance? {
+        // Nothing that this process makes is for others to read: databases, secrets, sockets.
+        umask(0o077)
+        try checkPasswords(configuration)
         let directory = URL(fileURLWithPath: configuration.text("database.data_dir") ?? "data", isDirectory: true)
         guard let lock = try DataDirectoryLock(directory: directory) else { return nil }
         let dependencies = EngineDependencies.system(logger: logger)
@@ -46,7 +49,27 @@ struct RocketInstance: Sendable {
                 lock: lock
             )
         } catch DatabaseFailure.unavailable(let cause) {
+            lock.release()
             throw CommandFailure("the database can't be opened: \(firstLine(cause))", .unavailable)
+        } catch {
+            lock.release()
+            throw CommandFailure(
+                "\(directory.path): can't start on this directory: \(firstLine("\(error)"))",
+                .unavailable
+            )
+        }
+    }
+
+    /// - Throws: ``CommandFailure`` for a first password that can't be one, or that everybody knows in production.
+    private static func checkPasswords(_ configuration: LoadedConfiguration) throws {
+        for name in ["admin_password", "platform_password"] {
+            guard let password = configuration.text(name) else { continue }
+            if let problem = PasswordPolicy.problem(with: password) {
+                throw CommandFailure("\(name): \(problem)", .configuration)
+            }
+            if configuration.isProduction, password == "changeme" {
+                throw CommandFailure("\(name): production takes no default password", .configuration)
+            }
         }
     }
 

@@ -98,7 +98,10 @@ enum RunningServer {
     }
 
     private static func words(for error: any Error, _ settings: ServerSettings) -> any Error {
-        guard let failure = error as? IOError else { return error }
+        guard let failure = error as? IOError else {
+            let cause = firstLine("\(error)")
+            return CommandFailure("can't listen on \(settings.host):\(settings.port): \(cause)", .unavailable)
+        }
         switch failure.errnoCode {
         case EADDRINUSE:
             return CommandFailure(

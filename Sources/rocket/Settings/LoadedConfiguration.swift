@@ -36,7 +36,7 @@ struct LoadedConfiguration: Sendable {
             let configKey = ConfigKey(key.name, context: [:])
             let found = sources.lazy.compactMap { source in
                 source.reader.string(forKey: configKey, isSecret: key.isSecret).map { (value: $0, source: source.name) }
-            }.first
+            }.first { !$0.value.isEmpty || !key.isSecret }
             if let found { try Self.check(found.value, key, found.source) }
             entries.append(Entry(key: key, value: found?.value ?? key.fallback, source: found?.source ?? "default"))
         }
