@@ -46,7 +46,7 @@ package struct RocketResponder: HTTPResponder {
     private func unrouted(_ request: Request, _ context: RocketContext) async -> Response {
         let methods = table.methods(at: Substring(request.uri.path))
         let route = Route(method: request.method, path: request.uri.path, access: .open) { _ in
-            guard !methods.isEmpty else { throw RequestFailure(.notFound, "There is nothing at this path") }
+            guard !methods.isEmpty else { throw RequestFailure.nothingHere }
             let allow = methods.map(\.rawValue).sorted().joined(separator: ", ")
             var reply = Reply(
                 RequestFailure(.methodNotAllowed, "\(request.method.rawValue) does not go here; allowed: \(allow)")
@@ -124,7 +124,7 @@ private struct RouteRun {
         case .open:
             return try await route.handler(call)
         case .control:
-            guard call.context.isControl else { throw RequestFailure(.notFound, "There is nothing at this path") }
+            guard call.context.isControl else { throw RequestFailure.nothingHere }
             call.principal = .control
             return try await route.handler(call)
         case .platform, .platformAdmin:

@@ -84,12 +84,32 @@ struct SQLiteTests {
         ("aXbXc", "a%x%c", true), ("aaa", "%a%a%a%", true), ("aa", "%a%a%a%", false), ("straße", "STRAßE", true),
         ("éa", "_a", true),
     ])
-    func ilikeMatchesByUnicode(text: String, pattern: String, isMatch: Bool) {
-        #expect(LikePattern(pattern, ignoresCase: true).matches(text) == isMatch)
+    func ilikeMatchesByUnicode(text: String, pattern: String, isMatch: Bool) throws {
+        #expect(try LikePattern(pattern, ignoresCase: true).matches(text) == isMatch)
     }
 
-    @Test func aHostilePatternIsNoWorkToSpeakOf() {
+    @Test func aHostilePatternIsNoWorkToSpeakOf() throws {
         let pattern = LikePattern(String(repeating: "%a", count: 500) + "%b", ignoresCase: true)
-        #expect(!pattern.matches(String(repeating: "a", count: 5000)))
+        #expect(try !pattern.matches(String(repeating: "a", count: 5000)))
+    }
+
+    @Test func aHostilePatternIsStoppedAtTheDeadline() async throws {
+        var settings = SQLiteSettings()
+        settings.statementLimit = .milliseconds(200)
+        try await Self.run(settings) { database in
+            let text = String(repeating: "a", count: 3_000_000)
+            let pattern = "%" + String(repeating: "_", count: 900) + "b"
+            let match = SQLStatement(
+                "SELECT \(SQLDialect.ilikeFunction)(?1, ?2)",
+                binds: [.text(text), .text(pattern)],
+                output: .values
+            )
+            let start = ContinuousClock.now
+            do {
+                _ = try await database.read([match])
+                Issue.record("it ended")
+            } catch DatabaseFailure.unavailable {}
+            #expect(ContinuousClock.now - start < .seconds(10))
+        }
     }
 }

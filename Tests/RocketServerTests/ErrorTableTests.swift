@@ -133,6 +133,11 @@ struct ErrorTableTests {
                     == "APP_NOT_FOUND"
             )
             #expect(try await server.get("/nowhere").code == "NOT_FOUND")
+            for path in ["_admin", "_admin/nope", "auth", "auth/nope", "_x/1"] {
+                let answer = try await app.get(path)
+                #expect(answer.status == 404 && answer.code == "NOT_FOUND", "\(path): \(answer)")
+            }
+            #expect(try await server.get("/api/_platform/nope", token: platform).code == "NOT_FOUND")
             #expect(try await app.get("_admin/relations/nope").code == "NOT_FOUND")
         }
     }

@@ -210,6 +210,9 @@ struct RecordTests {
             #expect(try await app.get("country/a%2Fb%20c")["data"]["name"] == "x")
             let twice = try await app.post("country", ["code": "a/b c"])
             #expect(twice.status == 409 && twice.details == ["code"])
+            for code in ["", ".", "..", String(repeating: "x", count: 256)] {
+                #expect(try await app.post("country", ["code": .string(code)]).status == 422, "\(code)")
+            }
         }
     }
 

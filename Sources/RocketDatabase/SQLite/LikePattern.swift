@@ -6,6 +6,9 @@ package struct LikePattern: Sendable {
         case run
     }
 
+    /// The work was ended before its answer was known.
+    package struct Stopped: Error {}
+
     private let elements: [Element]
     private let ignoresCase: Bool
 
@@ -29,12 +32,18 @@ package struct LikePattern: Sendable {
 
     /// Matches the whole text. At a mismatch it goes back to the last `%` only, so the work is at most the product
     /// of both lengths.
-    package func matches(_ text: String) -> Bool {
+    ///
+    /// - Parameter mustStop: asked every some thousand steps; where it says so the work ends.
+    /// - Throws: ``Stopped``.
+    package func matches(_ text: String, mustStop: () -> Bool = { false }) throws(Stopped) -> Bool {
+        var steps = 0
         let scalars = Array((ignoresCase ? text.lowercased() : text).unicodeScalars)
         var position = 0
         var element = 0
         var lastRun: (element: Int, position: Int)?
         while position < scalars.count {
+            steps += 1
+            if steps & 0x3FFF == 0, mustStop() { throw Stopped() }
             if element < elements.count, elements[element] == .run {
                 lastRun = (element, position)
                 element += 1

@@ -125,6 +125,7 @@ struct SQLiteAccess: ~Copyable {
             return .foreignKeyViolation(cause: message)
         default: break
         }
+        if deadline.isOver { return .unavailable(cause: "interrupted: \(message)") }
         switch sqlite3_errcode(connection) {
         case SQLITE_CONSTRAINT where message.hasPrefix("FOREIGN KEY"): return .foreignKeyViolation(cause: message)
         case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_IOERR, SQLITE_CANTOPEN, SQLITE_READONLY, SQLITE_CORRUPT,

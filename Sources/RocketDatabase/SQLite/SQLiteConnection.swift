@@ -1,5 +1,6 @@
 import GRDB
 import GRDBSQLite
+import Synchronization
 
 /// One connection with its serial queue: GRDB opens, configures and closes it.
 final class SQLiteConnection: Sendable {
@@ -30,7 +31,7 @@ final class SQLiteConnection: Sendable {
             // LIKE minds case, as PostgreSQL's does.
             try database.execute(sql: "PRAGMA case_sensitive_like = ON")
             try database.execute(sql: "PRAGMA cache_size = -4000")
-            try SQLiteFunctions.register(on: database)
+            try SQLiteFunctions.register(on: database, deadline)
             deadline.install(on: database)
         }
         queue = try DatabaseQueue(path: path, configuration: configuration)
@@ -51,6 +52,11 @@ final class SQLiteConnection: Sendable {
         queue.asyncWriteWithoutTransaction { database in
             work(SQLiteAccess(database: database, statements: statements, deadline: deadline))
         }
+    }
+
+    /// Ends the script that runs, for a server that must not wait for it.
+    func interrupt() {
+        deadline.cancel()
     }
 
     func close() async {
@@ -92,11 +98,13 @@ final class StatementCache: @unchecked Sendable {
 
 /// Interrupts a script that keeps its connection busy for too long: a filter that no index helps, on a large table.
 ///
-/// `@unchecked Sendable`: after `install` it is touched only on its connection's serial queue, by the scripts that
+/// `@unchecked Sendable`: but for the atomic flag, after `install` it is touched only on its connection's serial queue, by the scripts that
 /// run there and by SQLite, which calls back within them.
 final class StatementDeadline: @unchecked Sendable {
     private let limit: Duration
     private var deadline: ContinuousClock.Instant
+    /// Set by any thread when the database is closed.
+    private let isCancelled = Atomic<Bool>(false)
 
     /// SQLite asks after so many steps of its virtual machine: some tenths of a millisecond.
     private static let stepsBetweenChecks: Int32 = 20_000
@@ -113,6 +121,16 @@ final class StatementDeadline: @unchecked Sendable {
         deadline = isUnbounded ? .now + .seconds(24 * 3600) : .now + limit
     }
 
+    /// Whether the script that runs must end.
+    var isOver: Bool {
+        isCancelled.load(ordering: .relaxed) || ContinuousClock.now > deadline
+    }
+
+    /// Ends the script that runs and all that follow; safe to call from any thread.
+    func cancel() {
+        isCancelled.store(true, ordering: .relaxed)
+    }
+
     fileprivate func install(on database: Database) {
         restart()
         // The connection's owner keeps this object for as long as the connection is open.
@@ -123,7 +141,7 @@ final class StatementDeadline: @unchecked Sendable {
             { context in
                 guard let context else { return 0 }
                 let deadline = Unmanaged<StatementDeadline>.fromOpaque(context).takeUnretainedValue()
-                return ContinuousClock.now > deadline.deadline ? 1 : 0
+                return deadline.isOver ? 1 : 0
             },
             context
         )

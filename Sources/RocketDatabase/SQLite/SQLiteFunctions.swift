@@ -5,9 +5,9 @@ import RocketPlanning
 
 /// What SQLite lacks and the dialect relies on: decimals compared by value, and `ilike` for all of Unicode.
 enum SQLiteFunctions {
-    static func register(on database: Database) throws {
+    static func register(on database: Database, _ deadline: StatementDeadline) throws {
         try registerDecimalCollation(on: database)
-        try registerILike(on: database)
+        registerILike(on: database, deadline)
     }
 
     private static func registerDecimalCollation(on database: Database) throws {
@@ -29,14 +29,14 @@ enum SQLiteFunctions {
         guard code == SQLITE_OK else { throw DatabaseFailure.fault(cause: "collation: \(code)") }
     }
 
-    private static func registerILike(on database: Database) throws {
+    private static func registerILike(on database: Database, _ deadline: StatementDeadline) {
         database.add(
             function: DatabaseFunction(SQLDialect.ilikeFunction, argumentCount: 2, pure: true) { values in
                 guard let text = String.fromDatabaseValue(values[0]), let pattern = String.fromDatabaseValue(values[1])
                 else {
                     return nil
                 }
-                return LikePattern(pattern, ignoresCase: true).matches(text)
+                return try LikePattern(pattern, ignoresCase: true).matches(text) { deadline.isOver }
             }
         )
     }

@@ -38,7 +38,8 @@ package struct TableFacts: Sendable, Hashable {
 package struct SchemaCheck: Sendable {
     package let statement: SQLStatement
     package let field: String
-    package let rule: ViolatedRule
+    /// Nil where no layer of checks has a name for it.
+    package let rule: ViolatedRule?
     /// What is wrong when the count is not zero.
     package let message: @Sendable (Int64) -> String
 }
@@ -372,7 +373,7 @@ private struct SchemaPlanner {
                     output: .values
                 ),
                 field: path(of: index),
-                rule: .unknown,
+                rule: nil,
                 message: { "\($0) rows share a value of \(names.joined(separator: ", "))" }
             )
         )
@@ -390,7 +391,7 @@ private struct SchemaPlanner {
                     output: .values
                 ),
                 field: path(of: index),
-                rule: .unknown,
+                rule: nil,
                 message: { "\($0) rows would share the default of \(name)" }
             )
         )

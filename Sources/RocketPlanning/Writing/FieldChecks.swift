@@ -53,10 +53,19 @@ enum FieldChecks {
 
     private static func violations(of value: FieldValue, in field: FieldModel) -> [FailureDetail] {
         if isMandatory(field), value.isNull || value == .text("") { return [required(field)] }
+        if field.isPrimaryKey, case .text(let key) = value,
+            key.utf8.count > maximumKeyBytes || key == "." || key == ".."
+        {
+            let message =
+                "a key has at most \(maximumKeyBytes) bytes and is neither . nor .., so that a path can name it"
+            return [FailureDetail(field: field.name, rule: .type, message: message)]
+        }
         guard !value.isNull, let allowed = field.allowedValues, !allowed.contains(value) else { return [] }
         let list = allowed.map { $0.json.jsonText }.joined(separator: ", ")
         return [FailureDetail(field: field.name, rule: .enum, message: "\(value.json.jsonText) is none of \(list)")]
     }
+
+    private static let maximumKeyBytes = 255
 
     private static func isMandatory(_ field: FieldModel) -> Bool {
         field.definition.isMandatory || field.isPrimaryKey

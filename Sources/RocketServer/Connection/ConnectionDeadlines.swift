@@ -59,7 +59,11 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head:
+        case .head(let head):
+            if head.headerFields[.expect]?.lowercased() == "100-continue" {
+                // Else a client such as curl waits a second before it sends a large body.
+                context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
+            }
             waiting = .body(since: .now())
             responseIsDone = false
         case .body: break

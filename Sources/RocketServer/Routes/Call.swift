@@ -22,7 +22,10 @@ struct Call: Sendable {
     /// - Throws: 404 for an escape that is not text.
     func parameter(_ name: String) throws(RequestFailure) -> String {
         guard let raw = context.coreContext.parameters[Substring(name)], let text = percentDecoded(raw.utf8) else {
-            throw RequestFailure(.notFound, "There is nothing at this path")
+            throw RequestFailure.nothingHere
+        }
+        if name == "app" || name == "entity", text.hasPrefix("_") || (name == "entity" && text == "auth") {
+            throw RequestFailure.nothingHere
         }
         return text
     }
@@ -76,6 +79,9 @@ struct Call: Sendable {
             throw tooLarge
         } catch let error as HTTPError where error.status == .contentTooLarge {
             throw tooLarge
+        } catch {
+            // The client broke off, or framed its body wrongly; nothing of ours is at fault.
+            throw RequestFailure(.invalidPayload, "The body did not arrive whole")
         }
         guard buffer.readableBytes > 0 else {
             throw RequestFailure(.invalidPayload, "The body is empty; a JSON object is due")
@@ -118,4 +124,9 @@ extension JSONObject {
         guard reader.violations.isEmpty else { throw .validation(reader.violations) }
         return values
     }
+}
+
+extension RequestFailure {
+    /// 404 for a path that is none of ours.
+    static let nothingHere = RequestFailure(.notFound, "There is nothing at this path")
 }

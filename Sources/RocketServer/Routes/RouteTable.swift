@@ -44,6 +44,11 @@ struct RouteTable: Sendable {
         routes.append(Route(method: method, path: path, access: access, handler: handler))
     }
 
+    /// Names of the engine's own stand for themselves only.
+    private static func matches(_ pattern: Substring, _ part: Substring) -> Bool {
+        pattern == part || (pattern.hasPrefix(":") && !part.hasPrefix("_") && !(pattern == ":entity" && part == "auth"))
+    }
+
     /// The methods of the routes that a path leads to, for `Allow`. Of several patterns the most literal one counts,
     /// as it does for the router.
     func methods(at path: Substring) -> [HTTPRequest.Method] {
@@ -52,7 +57,7 @@ struct RouteTable: Sendable {
         var mostLiterals = 0
         for route in routes {
             let pattern = route.path.split(separator: "/")
-            guard pattern.count == parts.count, zip(pattern, parts).allSatisfy({ $0.hasPrefix(":") || $0 == $1 }) else {
+            guard pattern.count == parts.count, zip(pattern, parts).allSatisfy(Self.matches) else {
                 continue
             }
             let literals = pattern.count { !$0.hasPrefix(":") }

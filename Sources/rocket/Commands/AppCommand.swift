@@ -22,7 +22,7 @@ struct AppCommand: AsyncParsableCommand {
             var body: JSONObject = ["name": .string(name)]
             body["display_name"] = displayName.map(JSONValue.string)
             let request = JSONValue.object(body)
-            _ = try await ControlClient.with(try common.load()) { client in
+            _ = try await ControlClient.with(try common.load(), makesDirectory: true) { client in
                 try await client.send(.post, "/api/_platform/apps", request)
             }
             print("Made the app \(name)")

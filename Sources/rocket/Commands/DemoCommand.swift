@@ -20,12 +20,14 @@ struct DemoCommand: AsyncParsableCommand {
         defer { try? FileManager.default.removeItem(at: directory) }
         let flags = ["database.data_dir": directory.path, "server.port": String(port), "log.level": "warning"]
         let configuration = try LoadedConfiguration(file: nil, flags: flags)
-        try await ControlClient.with(configuration) { client in
+        try await ControlClient.with(configuration, makesDirectory: true) { client in
             _ = try await client.send(.post, "/api/_platform/apps", ["name": "helpdesk", "display_name": "Help desk"])
             _ = try await client.send(.post, "/api/helpdesk/_admin/import", bytes: PackageResources.helpdesk_json)
         }
         try await RunningServer.run(configuration) { address in
             print(Self.welcome(address))
+            // Standard output may be a pipe, which is written when it is full.
+            fflush(nil)
         }
     }
 

@@ -31,7 +31,7 @@ struct UserCommand: AsyncParsableCommand {
             let roles = roles.isEmpty && app == nil ? ["platform_admin"] : roles
             body["roles"] = .array(roles.map(JSONValue.string))
             let request = JSONValue.object(body)
-            _ = try await ControlClient.with(configuration) { client in
+            _ = try await ControlClient.with(configuration, makesDirectory: true) { client in
                 try await client.send(.post, "/_control/users", request)
             }
             print("Made the user \(email)\(roles.isEmpty ? "" : " with the roles \(roles.joined(separator: ", "))")")

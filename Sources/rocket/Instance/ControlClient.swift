@@ -19,10 +19,17 @@ struct ControlClient: Sendable {
     private let target: Target
 
     /// Runs `body` with a client, and closes what it opened.
+    ///
+    /// - Parameter makesDirectory: whether a data directory that is not there is made; else it is a mistyped path.
     static func with<Value: Sendable>(
         _ configuration: LoadedConfiguration,
+        makesDirectory: Bool = false,
         _ body: (ControlClient) async throws -> Value
     ) async throws -> Value {
+        let path = configuration.text("database.data_dir") ?? "data"
+        guard makesDirectory || FileManager.default.fileExists(atPath: path) else {
+            throw CommandFailure("\(path): there is no data directory here; name it with --data-dir", .unavailable)
+        }
         var quiet = Logger(label: "rocket")
         quiet.logLevel = .error
         guard let instance = try await RocketInstance.open(configuration, logger: quiet) else {

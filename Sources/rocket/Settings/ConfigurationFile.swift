@@ -21,6 +21,12 @@ enum ConfigurationFile {
             throw CommandFailure("\(name): not YAML: \(firstLine("\(error)"))", .configuration)
         }
         var values: [String: String] = [:]
+        if let node, node.mapping == nil, node.string != "" {
+            throw CommandFailure(
+                "\(name): the file is a mapping of keys to values, such as server: with port: 9000 under it",
+                .configuration
+            )
+        }
         if let node { try flatten(node, "", name, into: &values) }
         return values
     }
