@@ -72,8 +72,9 @@ package struct QueryString: Sendable, Hashable {
 }
 
 /// Text without its percent-escapes (RFC 3986 part 2.1); nil where an escape is broken, or the bytes are not UTF-8.
-package func percentDecoded(_ text: some Sequence<UInt8>, plusIsSpace: Bool = false) -> String? {
+package func percentDecoded(_ text: some Collection<UInt8>, plusIsSpace: Bool = false) -> String? {
     var bytes: [UInt8] = []
+    bytes.reserveCapacity(text.count)
     var iterator = text.makeIterator()
     while let byte = iterator.next() {
         switch byte {
