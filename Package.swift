@@ -96,6 +96,7 @@ let package = Package(
             name: "RocketEngineTests",
             dependencies: ["RocketModel", "RocketDatabase", "RocketEngine", "RocketTestSupport"]
         ),
+        .testTarget(name: "RocketCommandTests", dependencies: ["rocket", "RocketTestSupport"]),
         .testTarget(
             name: "RocketServerTests",
             dependencies: [

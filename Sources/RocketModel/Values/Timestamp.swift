@@ -52,6 +52,12 @@ package struct Timestamp: Sendable, Hashable, Comparable {
         }
     }
 
+    /// The day of the instant, in UTC.
+    package var date: CalendarDate {
+        let ofDay = microseconds.modulo(86_400_000_000)
+        return CalendarDate(days: Int((microseconds - ofDay) / 86_400_000_000))
+    }
+
     package func adding(seconds: Int64) -> Timestamp {
         Timestamp(microseconds: microseconds + seconds * 1_000_000)
     }

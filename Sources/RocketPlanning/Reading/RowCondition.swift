@@ -39,8 +39,9 @@ package struct RowCondition: Sendable {
             return [.boolean(filter.value == "true")]
         case .isIn, .isNotIn:
             var values: [FieldValue] = []
-            for text in filter.value.split(separator: ",", omittingEmptySubsequences: false) {
-                values.append(try value(String(text), filter, field))
+            // By byte: a comma that a combining mark follows is one Character with it.
+            for text in filter.value.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
+                values.append(try value(String(Substring(text)), filter, field))
             }
             return values
         case .like, .ilike:

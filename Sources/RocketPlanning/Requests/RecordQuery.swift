@@ -94,17 +94,22 @@ extension RecordQuery {
     }
 
     private static func filter(_ parameter: QueryString.Parameter) throws(RequestFailure) -> Filter {
-        let inside = String(parameter.name.dropFirst("filter[".count).dropLast())
-        let pieces = inside.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        // By byte: a bracket or a dot that a combining mark follows is one Character with it.
+        let inside = Substring(parameter.name.utf8.dropFirst("filter[".utf8.count).dropLast())
+        let pieces = inside.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+            .map { String(Substring($0)) }
         guard !pieces.contains(""), !pieces.isEmpty else {
             throw .parameter(parameter.name, "\"\(parameter.name)\" names no field: filter[field] or filter[field.op]")
         }
         guard pieces.count > 1 else {
-            return Filter(field: inside, comparison: .equal, value: parameter.value, parameter: parameter.name)
+            return Filter(field: pieces[0], comparison: .equal, value: parameter.value, parameter: parameter.name)
         }
-        guard pieces.count == 2, let comparison = FilterOperator(rawValue: pieces[1]) else {
+        guard pieces.count == 2 else {
+            throw .parameter(parameter.name, "\"\(parameter.name)\" is too deep: filter[field] or filter[field.op]")
+        }
+        guard let comparison = FilterOperator(rawValue: pieces[1]) else {
             let names = FilterOperator.allCases.map(\.rawValue)
-            let wrong = pieces[pieces.count - 1]
+            let wrong = pieces[1]
             throw .parameter(
                 parameter.name,
                 "\"\(wrong)\" is no operator: \(names.joined(separator: ", "))" + suggestion(for: wrong, among: names)
@@ -136,17 +141,17 @@ extension RecordQuery {
     }
 
     package static func names(_ text: String, _ parameter: String) throws(RequestFailure) -> [String] {
-        let names = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        let names = text.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
+            .map { String(Substring($0)) }
         guard !names.contains("") else { throw .parameter(parameter, "\"\(parameter)\" has an empty name in its list") }
         return names
     }
 
+    /// A whole number from 1; one that is longer than any `Int` counts as the greatest.
     private static func positive(_ text: String, _ name: String) throws(RequestFailure) -> Int {
-        guard text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }), let value = Int(text),
-            value > 0
-        else {
-            throw .parameter(name, "\"\(name)\" is a whole number from 1, not \"\(text)\"")
-        }
+        let isWhole = !text.isEmpty && text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        let value = isWhole ? Int(text) ?? .max : 0
+        guard value > 0 else { throw .parameter(name, "\"\(name)\" is a whole number from 1, not \"\(text)\"") }
         return value
     }
 }

@@ -70,8 +70,14 @@ extension SQLBuilder {
             case .integer(let whole): return String(whole)
             case .double(let double): return doubleText(double)
             case .text(let text):
-                let escaped = text.flatMap { $0 == "\"" || $0 == "\\" ? "\\\($0)" : String($0) }
-                return "\"" + String(escaped) + "\""
+                // By scalar: a quote that a combining mark follows is one Character with it.
+                var escaped = "\""
+                for scalar in text.unicodeScalars {
+                    if scalar == "\"" || scalar == "\\" { escaped.unicodeScalars.append("\\") }
+                    escaped.unicodeScalars.append(scalar)
+                }
+                escaped.unicodeScalars.append("\"")
+                return escaped
             }
         }
         return "{" + elements.joined(separator: ",") + "}"

@@ -8,7 +8,13 @@ package enum SQLDialect: String, Sendable {
 
     /// An identifier in quotes. Names are checked when metadata is saved; quoting makes SQL's keywords usable.
     package func quote(_ identifier: String) -> String {
-        "\"" + identifier.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
+        var quoted = "\""
+        for scalar in identifier.unicodeScalars {
+            if scalar == "\"" { quoted.unicodeScalars.append("\"") }
+            quoted.unicodeScalars.append(scalar)
+        }
+        quoted.unicodeScalars.append("\"")
+        return quoted
     }
 
     package func placeholder(_ number: Int) -> String {

@@ -350,49 +350,31 @@ private struct SchemaPlanner {
         return dialect.comparable(column.field, shape) + (column.isDescending ? " DESC" : "") + nulls
     }
 
+    /// Counts the rows that would clash. A column that is new has no values that could, unless every row gets the
+    /// same default.
     private mutating func checkUnique(_ index: DesiredSchema.Index) {
         let present = presentColumns(index.table)
-        let names = index.columns.map(\.field)
-        guard names.allSatisfy(present.contains) else {
-            checkBackfill(of: names.filter { !present.contains($0) }, index)
-            return
+        guard !present.isEmpty, let table = after.table(index.table) else { return }
+        let columns = index.columns.compactMap { column in table.columns.first { $0.name == column.field } }
+        guard columns.allSatisfy({ present.contains($0.name) || $0.backfill != nil }) else { return }
+        let compared = columns.filter { present.contains($0.name) }.map { dialect.comparable($0.name, $0.shape) }
+        var conditions = compared.map { "\($0) IS NOT NULL" }
+        if index.livingOnly, present.contains(EntityDefinition.deletedAt) {
+            conditions.append("\(dialect.quote(EntityDefinition.deletedAt)) IS NULL")
         }
-        let columns = names.map { name in
-            let shape = after.table(index.table)?.columns.first { $0.name == name }?.shape
-            return dialect.comparable(name, shape ?? ValueShape(type: .text))
-        }
-        let filled = columns.map { "\($0) IS NOT NULL" }.joined(separator: " AND ")
-        let isFiltered = index.livingOnly && present.contains(EntityDefinition.deletedAt)
-        let alive = isFiltered ? " AND \(dialect.quote(EntityDefinition.deletedAt)) IS NULL" : ""
-        let list = columns.joined(separator: ", ")
+        let filter = conditions.isEmpty ? "" : " WHERE \(conditions.joined(separator: " AND "))"
+        let grouping = compared.isEmpty ? "" : " GROUP BY \(compared.joined(separator: ", "))"
+        let names = columns.map(\.name).joined(separator: ", ")
         checks.append(
             SchemaCheck(
                 statement: SQLStatement(
-                    "SELECT COALESCE(sum(n), 0) FROM (SELECT count(*) AS n FROM \(dialect.quote(index.table))"
-                        + " WHERE \(filled)\(alive) GROUP BY \(list) HAVING count(*) > 1) AS clashes",
+                    "SELECT CAST(COALESCE(sum(n), 0) AS BIGINT) FROM (SELECT count(*) AS n"
+                        + " FROM \(dialect.quote(index.table))\(filter)\(grouping) HAVING count(*) > 1) AS clashes",
                     output: .values
                 ),
                 field: path(of: index),
                 rule: nil,
-                message: { "\($0) rows share a value of \(names.joined(separator: ", "))" }
-            )
-        )
-    }
-
-    /// A column that is new has no values that could clash, unless every row gets the same default.
-    private mutating func checkBackfill(of names: [String], _ index: DesiredSchema.Index) {
-        guard facts[index.table] != nil, index.columns.count == 1, let name = names.first,
-            after.table(index.table)?.columns.first(where: { $0.name == name })?.backfill != nil
-        else { return }
-        checks.append(
-            SchemaCheck(
-                statement: SQLStatement(
-                    "SELECT CASE WHEN count(*) > 1 THEN count(*) ELSE 0 END FROM \(dialect.quote(index.table))",
-                    output: .values
-                ),
-                field: path(of: index),
-                rule: nil,
-                message: { "\($0) rows would share the default of \(name)" }
+                message: { "\($0) rows share a value of \(names)" }
             )
         )
     }

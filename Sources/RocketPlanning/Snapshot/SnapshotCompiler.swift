@@ -92,7 +92,9 @@ package enum SnapshotCompiler {
         if targetKey == target.primaryKey.field, target.primaryKey.generated {
             violations.append(.dangling("\(path).target_key", "a generated key can't be a foreign key"))
         }
-        if relation.onDelete == .setNull || relation.onDelete == .detach, to.isMandatory {
+        if relation.onDelete == .setNull || relation.onDelete == .detach,
+            to.isMandatory || targetKey == target.primaryKey.field
+        {
             violations.append(
                 .dangling(
                     "\(path).on_delete",

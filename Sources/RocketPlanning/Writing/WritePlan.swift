@@ -48,7 +48,7 @@ package enum Precondition: Sendable, Hashable {
     case anyVersion
     case versions([String])
 
-    /// Reads the header; weak tags never match strongly and are dropped.
+    /// Reads the header; weak tags never match strongly.
     package init(ifMatch header: String) {
         let tags = header.split(separator: ",").map { part in
             String(part.drop { $0 == " " || $0 == "\t" }.reversed().drop { $0 == " " || $0 == "\t" }.reversed())

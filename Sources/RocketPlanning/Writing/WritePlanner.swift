@@ -264,8 +264,6 @@ package enum WritePlanner {
 extension FieldModel {
     /// What the engine writes into an auto field.
     package func value(at now: Timestamp) -> FieldValue {
-        shape.type == .date
-            ? .date(CalendarDate(days: Int((Double(now.microseconds) / 86_400_000_000).rounded(.down))))
-            : .timestamp(now)
+        shape.type == .date ? .date(now.date) : .timestamp(now)
     }
 }

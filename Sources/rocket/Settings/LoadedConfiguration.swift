@@ -34,10 +34,12 @@ struct LoadedConfiguration: Sendable {
         var entries: [Entry] = []
         for key in ConfigurationKey.all {
             let configKey = ConfigKey(key.name, context: [:])
-            let found = sources.lazy.compactMap { source in
+            let given = sources.compactMap { source in
                 source.reader.string(forKey: configKey, isSecret: key.isSecret).map { (value: $0, source: source.name) }
-            }.first { !$0.value.isEmpty || !key.isSecret }
-            if let found { try Self.check(found.value, key, found.source) }
+            }
+            // A bad value is refused even where another one goes over it: it would be in force one day.
+            for (value, source) in given { try Self.check(value, key, source) }
+            let found = given.first { !$0.value.isEmpty || !key.isSecret }
             entries.append(Entry(key: key, value: found?.value ?? key.fallback, source: found?.source ?? "default"))
         }
         self.entries = entries

@@ -1,0 +1,217 @@
+import Foundation
+import RocketTestSupport
+import Testing
+
+/// The program as its users meet it: commands, exit codes, one line that says what to do.
+@Suite(.serialized) struct CommandTests {
+    private static func inDirectory(_ test: (URL) async throws -> Void) async throws {
+        let directory = try TemporaryDirectory()
+        do {
+            try await test(directory.url)
+        } catch {
+            try directory.remove()
+            throw error
+        }
+        try directory.remove()
+    }
+
+    private static func mode(_ url: URL) throws -> Int? {
+        try FileManager.default.attributesOfItem(atPath: url.path)[.posixPermissions] as? Int
+    }
+
+    @Test func secretsAreMadeAtFirstBootForTheOwnerOnlyAndDifferEverywhere() async throws {
+        try await Self.inDirectory { directory in
+            var secrets: [Data] = []
+            for name in ["a", "b"] {
+                let data = directory.appendingPathComponent(name)
+                for _ in 0..<2 {
+                    let made = try await RocketProcess.run(
+                        ["app", "create", "x\(secrets.count)", "--data-dir", data.path],
+                        in: directory
+                    )
+                    #expect(made.status == 0, "\(made)")
+                    secrets.append(try Data(contentsOf: data.appendingPathComponent("secrets.json")))
+                }
+                for file in ["secrets.json", "management.db", "rocket.lock"] {
+                    #expect(try Self.mode(data.appendingPathComponent(file)) == 0o600, "\(file)")
+                }
+            }
+            #expect(secrets[0] == secrets[1] && secrets[2] == secrets[3] && secrets[0] != secrets[2])
+        }
+    }
+
+    @Test func commandsDoTheSameWithAServerAndWithout() async throws {
+        try await Self.inDirectory { directory in
+            func run(_ arguments: String..., input: String = "") async throws -> RocketProcess.Result {
+                try await RocketProcess.run(arguments + ["--data-dir", directory.path], input: input, in: directory)
+            }
+            let helpdesk = TestFiles.root.appendingPathComponent("Sources/rocket/Resources/helpdesk.json").path
+            #expect(try await run("app", "create", "alone").status == 0)
+            let server = try await RocketProcess.serve(directory)
+            #expect(try await run("app", "create", "served").output == "Made the app served\n")
+            let taken = try await run("app", "create", "served")
+            #expect(
+                taken.status == 65 && taken.errors.hasPrefix("rocket: There is an app")
+                    && taken.errors.filter { $0 == "\n" }.count == 1
+            )
+            #expect(try await run("import", "served", helpdesk).output.contains("4 entities"))
+            #expect(
+                try await run(
+                    "user",
+                    "create",
+                    "a@x.example",
+                    "--app",
+                    "served",
+                    "--role",
+                    "agent",
+                    input: "password1\n"
+                ).status == 0
+            )
+            #expect(try await run("user", "password", "a@x.example", "--app", "served", input: "short\n").status == 65)
+            let exported = try await run("export", "served").output
+            server.send(SIGTERM)
+            #expect(try await server.waitForEnd() == 0)
+            let list = try await run("app", "list").output.split(separator: "\n").map { $0.split(separator: "\t")[0] }
+            #expect(list == ["alone", "served"])
+            #expect(try await run("import", "alone", "-", input: exported).output.contains("4 entities"))
+            let copy = try await run("export", "alone").output
+            let withoutTime = { (text: String) in text.replacing(/"exported_at":"[^"]*"/, with: "") }
+            #expect(withoutTime(copy) == withoutTime(exported) && copy.contains("\"ticket\""))
+            #expect(try await run("app", "delete", "alone", input: "no\n").status == 1)
+            #expect(try await run("app", "delete", "alone", "--yes").status == 0)
+            #expect(try await run("app", "delete", "alone", "--yes").status == 65)
+        }
+    }
+
+    @Test func whatWasAcknowledgedIsThereAfterAKill() async throws {
+        try await Self.inDirectory { directory in
+            let server = try await RocketProcess.serve(directory)
+            for index in 0..<3 {
+                let made = try await RocketProcess.run(
+                    ["app", "create", "a\(index)", "--data-dir", directory.path],
+                    in: directory
+                )
+                #expect(made.status == 0)
+            }
+            server.send(SIGKILL)
+            _ = try await server.waitForEnd()
+            let again = try await RocketProcess.serve(directory)
+            let list = try await RocketProcess.run(["app", "list", "--data-dir", directory.path], in: directory)
+            #expect(list.output.split(separator: "\n").count == 3)
+            again.send(SIGINT)
+            #expect(try await again.waitForEnd() == 0)
+        }
+    }
+
+    @Test func oneProcessOwnsADataDirectory() async throws {
+        try await Self.inDirectory { directory in
+            let server = try await RocketProcess.serve(directory)
+            let second = try await RocketProcess.run(
+                ["serve", "--data-dir", directory.path, "--port", "0"],
+                in: directory
+            )
+            #expect(
+                second.status == 69 && second.errors.contains("another rocket holds this data directory"),
+                "\(second)"
+            )
+            server.send(SIGTERM)
+            _ = try await server.waitForEnd()
+        }
+    }
+
+    @Test func aPortInUseIsSaidInOneLine() async throws {
+        try await Self.inDirectory { directory in
+            let first = directory.appendingPathComponent("first")
+            try FileManager.default.createDirectory(at: first, withIntermediateDirectories: true)
+            let server = try await RocketProcess.serve(first)
+            let address = try #require(server.logText.firstMatch(of: /127\.0\.0\.1:(\d+)/))
+            let port = String(address.1)
+            let second = directory.appendingPathComponent("second").path
+            let refused = try await RocketProcess.run(
+                ["serve", "--data-dir", second, "--port", port],
+                environment: ["ROCKET_LOG_LEVEL": "error"],
+                in: directory
+            )
+            #expect(refused.status == 69)
+            #expect(
+                refused.errors == "rocket: port \(port) is in use: stop what uses it, or choose another with --port\n"
+            )
+            server.send(SIGTERM)
+            _ = try await server.waitForEnd()
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("server:\n  prot: 1\n", [:], "\"server.prot\" is not known; did you mean \"server.port\"?"),
+            ("server:\n  port: many\n", [:], "server.port (app.yaml): expected a whole number"),
+            ("- a\n", [:], "the file is a mapping"),
+            ("{", [:], "not YAML"),
+            ("", ["ROCKET_SERVER_PROT": "1"], "ROCKET_SERVER_PROT is not known; did you mean \"ROCKET_SERVER_PORT\"?"),
+            ("", ["ROCKET_LOG_LEVEL": "loud"], "log.level (environment): expected trace or"),
+            (
+                "", ["ROCKET_ENVIRONMENT": "production"],
+                "production needs jwt_secret (ROCKET_JWT_SECRET) with at least 32 bytes"
+            ),
+            ("", ["ROCKET_ENVIRONMENT": "production", "ROCKET_JWT_SECRET": "short"], "production needs jwt_secret"),
+            ("", ["ROCKET_PLATFORM_PASSWORD": "short"], "platform_password: a password has 8 to 72 bytes"),
+        ] as [(String, [String: String], String)]
+    )
+    func aBadConfigurationIsRefusedWithWhatToDo(file: String, environment: [String: String], words: String) async throws
+    {
+        try await Self.inDirectory { directory in
+            if !file.isEmpty {
+                try file.write(to: directory.appendingPathComponent("app.yaml"), atomically: true, encoding: .utf8)
+            }
+            let result = try await RocketProcess.run(["serve", "--port", "0"], environment: environment, in: directory)
+            #expect(result.status == 78 && result.errors.contains(words), "\(result)")
+            #expect(result.errors.filter { $0 == "\n" }.count == 1)
+        }
+    }
+
+    @Test func flagsGoOverTheEnvironmentAndThatOverTheFile() async throws {
+        try await Self.inDirectory { directory in
+            let file =
+                "server:\n  host: 1.1.1.1\n  port: 1\ndatabase:\n  data_dir: from-file\njwt_secret: hidden-value\n"
+            try file.write(to: directory.appendingPathComponent("app.yaml"), atomically: true, encoding: .utf8)
+            let result = try await RocketProcess.run(
+                ["config", "--data-dir", "from-flag"],
+                environment: ["ROCKET_SERVER_PORT": "2", "ROCKET_DATABASE_DATA_DIR": "from-environment"],
+                in: directory
+            )
+            #expect(result.output.contains("server.host = 1.1.1.1  # app.yaml;"))
+            #expect(result.output.contains("server.port = 2  # environment;"))
+            #expect(result.output.contains("database.data_dir = from-flag  # flag;"))
+            #expect(result.output.contains("jwt_secret = ***") && !result.output.contains("hidden-value"))
+            #expect(result.output.contains("log.level = info  # default;"))
+        }
+    }
+
+    @Test func aMistypedDataDirectoryIsNotMade() async throws {
+        try await Self.inDirectory { directory in
+            let path = directory.appendingPathComponent("nowhere").path
+            let result = try await RocketProcess.run(["app", "list", "--data-dir", path], in: directory)
+            #expect(result.status == 69 && result.errors.contains("there is no data directory here"))
+            #expect(!FileManager.default.fileExists(atPath: path))
+        }
+    }
+
+    @Test func productionServesWithItsSecretsAndSeedsNoKnownPassword() async throws {
+        try await Self.inDirectory { directory in
+            let secret = { (letter: String) in String(repeating: letter, count: 32) }
+            let server = try await RocketProcess.serve(
+                directory,
+                environment: [
+                    "ROCKET_ENVIRONMENT": "production", "ROCKET_JWT_SECRET": secret("a"),
+                    "ROCKET_PLATFORM_JWT_SECRET": secret("b"),
+                    "ROCKET_ENCRYPTION_KEY": secret("c"),
+                ]
+            )
+            #expect(server.logText.contains("has no user yet") && !server.logText.contains("changeme"))
+            for letter in ["a", "b", "c"] { #expect(!server.logText.contains(secret(letter))) }
+            server.send(SIGTERM)
+            #expect(try await server.waitForEnd() == 0)
+            #expect(!FileManager.default.fileExists(atPath: directory.appendingPathComponent("secrets.json").path))
+        }
+    }
+}

@@ -1,0 +1,118 @@
+import Foundation
+import RocketTestSupport
+import Synchronization
+
+/// The built program, run as a person or an init system runs it.
+struct RocketProcess {
+    struct Result {
+        let status: Int32
+        let output: String
+        let errors: String
+    }
+
+    /// The program stands beside the tests.
+    private static var executable: URL {
+        get throws {
+            let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+            return URL(fileURLWithPath: tests).deletingLastPathComponent().appendingPathComponent("rocket")
+        }
+    }
+
+    private static func process(_ arguments: [String], _ environment: [String: String], in directory: URL) throws
+        -> Process
+    {
+        let process = Process()
+        process.executableURL = try executable
+        process.arguments = arguments
+        process.currentDirectoryURL = directory
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+        let cheap = ["PATH": path, "ROCKET_AUTH_BCRYPT_COST": "4"]
+        process.environment = cheap.merging(environment) { _, given in given }
+        return process
+    }
+
+    /// Runs a command to its end.
+    static func run(
+        _ arguments: [String],
+        environment: [String: String] = [:],
+        input: String = "",
+        in directory: URL
+    ) async throws -> Result {
+        let process = try process(arguments, environment, in: directory)
+        let (output, errors, standardInput) = (Pipe(), Pipe(), Pipe())
+        process.standardOutput = output
+        process.standardError = errors
+        process.standardInput = standardInput
+        try process.run()
+        standardInput.fileHandleForWriting.write(Data(input.utf8))
+        try standardInput.fileHandleForWriting.close()
+        // What should have ended and has not is a failure, not a hang.
+        let watchdog = Task {
+            try await Task.sleep(for: .seconds(60))
+            kill(process.processIdentifier, SIGKILL)
+        }
+        defer { watchdog.cancel() }
+        return try await onThread {
+            let outputData = output.fileHandleForReading.readDataToEndOfFile()
+            let errorData = errors.fileHandleForReading.readDataToEndOfFile()
+            process.waitUntilExit()
+            return Result(
+                status: process.terminationStatus,
+                output: String(decoding: outputData, as: UTF8.self),
+                errors: String(decoding: errorData, as: UTF8.self)
+            )
+        }
+    }
+
+    // MARK: a server
+
+    private let process: Process
+    private let log: Log
+
+    private final class Log: Sendable {
+        private let text = Mutex("")
+
+        var value: String { text.withLock { $0 } }
+        func append(_ data: Data) { text.withLock { $0 += String(decoding: data, as: UTF8.self) } }
+    }
+
+    /// Starts `serve` on a free port, and waits until it listens.
+    static func serve(_ directory: URL, environment: [String: String] = [:]) async throws -> RocketProcess {
+        let arguments = ["serve", "--data-dir", directory.path, "--port", "0"]
+        let process = try process(arguments, environment, in: directory)
+        let errors = Pipe()
+        process.standardError = errors
+        let log = Log()
+        errors.fileHandleForReading.readabilityHandler = { log.append($0.availableData) }
+        try process.run()
+        let server = RocketProcess(process: process, log: log)
+        for _ in 0..<1000 {
+            if log.value.contains("listening on") { return server }
+            guard process.isRunning else { break }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        throw TestFailure("the server did not come up: \(log.value)")
+    }
+
+    var logText: String { log.value }
+
+    func send(_ signal: Int32) {
+        kill(process.processIdentifier, signal)
+    }
+
+    func waitForEnd() async throws -> Int32 {
+        let process = process
+        return try await Self.onThread {
+            process.waitUntilExit()
+            return process.terminationStatus
+        }
+    }
+
+    /// Waiting for a process blocks, and the threads of tasks are few.
+    private static func onThread<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value
+    {
+        try await withCheckedThrowingContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(with: Swift.Result(catching: work)) }
+        }
+    }
+}
