@@ -98,8 +98,8 @@ final class StatementCache: @unchecked Sendable {
 
 /// Interrupts a script that keeps its connection busy for too long: a filter that no index helps, on a large table.
 ///
-/// `@unchecked Sendable`: but for the atomic flag, after `install` it is touched only on its connection's serial queue, by the scripts that
-/// run there and by SQLite, which calls back within them.
+/// `@unchecked Sendable`: but for the atomic flag, after `install` it is touched only on its connection's serial
+/// queue, by the scripts that run there and by SQLite, which calls back within them.
 final class StatementDeadline: @unchecked Sendable {
     private let limit: Duration
     private var deadline: ContinuousClock.Instant

@@ -94,8 +94,8 @@ package final class SQLiteDatabase: AppDatabase {
 
     package func close() async {
         for turn in writes.close() + reads.close() { turn.fail(.unavailable(cause: "the database is closed")) }
-        // A read loses nothing; a write that runs is left to end or to its deadline.
-        for reader in readers { reader.interrupt() }
+        // Whoever closes has waited for requests as long as it would; what still runs rolls back and is told so.
+        for connection in readers + [writer] { connection.interrupt() }
         // Readers first: the last connection to close checkpoints, and only the writer may.
         for reader in readers { await reader.close() }
         await writer.close()

@@ -169,7 +169,7 @@ package final class AppRegistry: Sendable {
         }
         // The row is ours, so the name is: nobody opens the app before it is whole.
         entries.withLock { $0[name] = .closed }
-        defer { entries.withLock { $0[name] = nil } }
+        defer { entries.withLock { entries in if case .closed? = entries[name] { entries[name] = nil } } }
         do {
             guard try await provider.create(app.databaseName) else { throw Self.taken(name) }
         } catch {
@@ -388,7 +388,7 @@ package final class AppRegistry: Sendable {
             }
             return context
         } catch {
-            entries.withLock { $0[name] = nil }
+            entries.withLock { entries in if case .opening? = entries[name] { entries[name] = nil } }
             if error is RequestFailure { throw error }
             dependencies.logger.error("the app \(name) can't be opened", metadata: ["cause": "\(error)"])
             throw RequestFailure.unavailable("The database of this app can't be opened")
