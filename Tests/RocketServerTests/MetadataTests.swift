@@ -182,7 +182,9 @@ struct MetadataTests {
             )
             let field = try await app.put("_admin/entities/ticket", .object(ticket))
             #expect(field.status == 409 && field.text.contains("customer_id"))
-            #expect(try await app.delete("_admin/entities/ticket?cascade=maybe").code == "INVALID_PARAMETER")
+            for path in ["_admin/entities/ticket?cascade", "_admin/relations/ticket_agent?cascade", "ticket/1?purge"] {
+                #expect(try await app.delete("\(path)=maybe").code == "INVALID_PARAMETER", "\(path)")
+            }
             #expect(try await app.delete("_admin/entities/ticket?cascade=true").status == 200)
             #expect(try await app.get("ticket").code == "UNKNOWN_ENTITY")
             let export = try await app.get("_admin/export")["data"]

@@ -39,6 +39,17 @@ struct Call: Sendable {
         _ = try query().values(of: [])
     }
 
+    /// The only parameter of a route that takes a yes or a no; absent is no.
+    ///
+    /// - Throws: 400 `INVALID_PARAMETER`.
+    func flag(_ name: String) throws(RequestFailure) -> Bool {
+        switch try query().values(of: [name])[name] {
+        case "true": return true
+        case "false", nil: return false
+        case let value?: throw .parameter(name, "\"\(name)\" is true or false, not \"\(value)\"")
+        }
+    }
+
     /// - Throws: 500 where a route that needs a principal was registered as open: a fault of ours.
     func requirePrincipal() throws(RequestFailure) -> Principal {
         guard let principal else { throw RequestFailure(.internalError, "The route has no principal") }

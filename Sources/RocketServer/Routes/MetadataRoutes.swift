@@ -51,13 +51,10 @@ enum MetadataRoutes {
     }
 
     @Sendable private static func deleteEntity(_ call: Call) async throws -> Reply {
-        let cascade = try call.query().values(of: ["cascade"])["cascade"]
-        guard cascade == nil || cascade == "true" || cascade == "false" else {
-            throw RequestFailure.parameter("cascade", "\"cascade\" is true or false, not \"\(cascade ?? "")\"")
-        }
+        let cascades = try call.flag("cascade")
         let name = try call.parameter("name")
         try await apply(
-            DefinitionChanges.removeEntity(name, cascades: cascade == "true", precondition: call.precondition),
+            DefinitionChanges.removeEntity(name, cascades: cascades, precondition: call.precondition),
             call
         )
         return Reply(data: ["name": .string(name), "message": "Entity deleted; its table is kept"])
@@ -101,7 +98,8 @@ enum MetadataRoutes {
     }
 
     @Sendable private static func deleteRelation(_ call: Call) async throws -> Reply {
-        _ = try call.query().values(of: ["cascade"])
+        // Nothing hangs on a relation yet; the parameter is read all the same, so that a mistake in it is told.
+        _ = try call.flag("cascade")
         let name = try call.parameter("name")
         try await apply(DefinitionChanges.removeRelation(name, precondition: call.precondition), call)
         return Reply(data: ["name": .string(name), "message": "Relation deleted"])

@@ -82,17 +82,14 @@ enum RecordRoutes {
 
     @Sendable private static func delete(_ call: Call) async throws -> Reply {
         let target = try Target(call, .delete)
-        let purge = try call.query().values(of: ["purge"])["purge"]
-        guard purge == nil || purge == "true" || purge == "false" else {
-            throw RequestFailure.parameter("purge", "\"purge\" is true or false, not \"\(purge ?? "")\"")
-        }
+        let purges = try call.flag("purge")
         let id = try call.parameter("id")
         let plan = try WritePlanner.delete(
             id: id,
             in: target.entity,
             grant: target.grant,
             precondition: call.precondition,
-            purges: purge == "true",
+            purges: purges,
             now: call.services.dependencies.now()
         )
         try await RecordWriter.delete(plan, id: id, in: target.app.database)
