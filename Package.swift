@@ -28,12 +28,14 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CCrypt", path: "Sources/CCrypt"),
+        .systemLibrary(name: "CEpoll", path: "Sources/CEpoll"),
+        .systemLibrary(name: "CLibpq", path: "Sources/CLibpq"),
         .target(name: "RocketModel"),
         .target(name: "RocketPlanning", dependencies: ["RocketModel"]),
         .target(
             name: "RocketDatabase",
             dependencies: [
-                "RocketModel", "RocketPlanning",
+                "RocketModel", "RocketPlanning", "CEpoll", "CLibpq",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),

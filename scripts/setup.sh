@@ -23,6 +23,7 @@ check_swift() {
 missing_packages() {
     [[ -e /usr/include/sqlite3.h ]] || echo libsqlite3-dev
     [[ -e /usr/include/crypt.h ]] || echo libcrypt-dev
+    [[ -e /usr/include/libpq-fe.h || -e /usr/include/postgresql/libpq-fe.h ]] || echo libpq-dev
     if [[ ${1:-} == --bench ]]; then
         command -v wrk >/dev/null || echo wrk
         command -v python3 >/dev/null || echo python3

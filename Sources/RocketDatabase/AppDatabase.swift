@@ -17,6 +17,9 @@ package protocol TransactionScript<Outcome>: Sendable {
 package enum TransactionStep<Outcome: Sendable>: Sendable {
     /// Run these in order, then ask again.
     case run([SQLStatement])
+    /// Run these in order and commit, then ask for the outcome: the next step is ``done(_:)``. On a database across
+    /// a network it saves a round trip. An error that the script throws after it no longer rolls anything back.
+    case finish([SQLStatement])
     /// Commit, and give this to the caller.
     case done(Outcome)
 }
@@ -32,6 +35,10 @@ package enum WriteMode: Sendable {
 /// One app's database, or the management database.
 package protocol AppDatabase: Sendable {
     var dialect: SQLDialect { get }
+
+    /// Whether asking costs more than what is asked: statements that may turn out needless are then sent at once
+    /// with those that decide it.
+    var isRemote: Bool { get }
 
     /// Runs a script that only reads. All of its statements see the database at one moment.
     ///
@@ -75,7 +82,7 @@ package struct StatementList: TransactionScript {
     package mutating func next(_ results: [StatementResult]) -> TransactionStep<[StatementResult]> {
         guard isRunning else {
             isRunning = true
-            return .run(statements)
+            return .finish(statements)
         }
         return .done(results)
     }

@@ -17,4 +17,7 @@ package protocol DatabaseProvider: Sendable {
 
     /// Removes a database that nothing has open; one that is not there is fine.
     func drop(_ databaseName: String) async throws
+
+    /// Ends what the provider itself keeps open. Nothing of it is used afterwards.
+    func close() async
 }

@@ -19,14 +19,36 @@ package enum FailureTranslation {
                 .conflict,
                 "A record that is named does not exist, or one that names this record does"
             )
+        case .tooLongForIndex(let table, let index, let cause):
+            logger.debug("too long for an index", metadata: ["cause": "\(cause)"])
+            return tooLong(table: table, index: index, snapshot)
         case .overloaded:
             return .unavailable("Too many requests wait for this app's database; try again shortly")
         case .unavailable(let cause):
             logger.error("database unavailable", metadata: ["cause": "\(cause)"])
             return .unavailable("The database can't be reached")
-        case .fault:
+        case .timedOut(let cause):
+            logger.warning("a statement took too long", metadata: ["cause": "\(cause)"])
+            return .unavailable("The database took longer for this than it may; ask for less at once")
+        case .outcomeUnknown(let cause):
+            logger.error("a commit's answer was lost", metadata: ["cause": "\(cause)"])
+            return .unavailable(
+                "The connection to the database was lost while the change was being stored: look whether it was"
+            )
+        case .schemaMismatch, .fault:
             return nil
         }
+    }
+
+    /// A database that keeps index entries on a page takes no value that does not fit one.
+    private static func tooLong(table: String, index: String, _ snapshot: AppSnapshot?) -> RequestFailure {
+        let columns = snapshot?.columns(ofIndex: index) ?? []
+        let message = "is too long for the index of its field: a value in an index has at most about 2,700 bytes"
+        return .validation(
+            columns.isEmpty
+                ? [FailureDetail(message: message)]
+                : columns.map { FailureDetail(field: $0, rule: .type, message: message) }
+        )
     }
 
     private static func conflict(table: String, columns: [String], _ snapshot: AppSnapshot?) -> RequestFailure {

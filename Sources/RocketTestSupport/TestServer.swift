@@ -33,11 +33,11 @@ package final class TestServer: Sendable {
             try await test(testServer)
         } catch {
             await testServer.apps.close()
-            try directory.remove()
+            try await store.remove(directory)
             throw error
         }
         await testServer.apps.close()
-        try directory.remove()
+        try await store.remove(directory)
     }
 
     private init(

@@ -9,18 +9,21 @@ struct StoreConformanceTests {
     private static func run(_ store: TestStore, _ test: (any AppDatabase) async throws -> Void) async throws {
         let directory = try TemporaryDirectory()
         let provider = try store.makeProvider(in: directory.url)
+        await (try await provider.openManagement()).close()
         #expect(try await provider.create(provider.databaseName(ofApp: "test")))
         let database = try await provider.open(provider.databaseName(ofApp: "test"))
         do {
             try await test(database)
         } catch {
             await database.close()
-            try directory.remove()
+            await provider.close()
+            try await store.remove(directory)
             throw error
         }
         await database.close()
         try await provider.drop(provider.databaseName(ofApp: "test"))
-        try directory.remove()
+        await provider.close()
+        try await store.remove(directory)
     }
 
     private static func makeTable(_ database: any AppDatabase) async throws {
@@ -203,6 +206,7 @@ struct StoreConformanceTests {
     func aDatabaseIsMadeOnceAndDroppedForGood(store: TestStore) async throws {
         let directory = try TemporaryDirectory()
         let provider = try store.makeProvider(in: directory.url)
+        await (try await provider.openManagement()).close()
         let name = provider.databaseName(ofApp: "once")
         #expect(try await provider.create(name))
         #expect(try await !provider.create(name))
@@ -217,7 +221,8 @@ struct StoreConformanceTests {
         await #expect(throws: DatabaseFailure.self) { try await fresh.read([Self.all]) }
         await fresh.close()
         try await provider.drop(name)
-        try directory.remove()
+        await provider.close()
+        try await store.remove(directory)
     }
 
     @Test(arguments: TestStore.allCases)

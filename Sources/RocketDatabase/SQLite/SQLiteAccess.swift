@@ -28,7 +28,7 @@ struct SQLiteAccess: ~Copyable {
         while true {
             switch try script.next(results) {
             case .done(let outcome): return outcome
-            case .run(let statements): results = try statements.map { try run($0) }
+            case .run(let statements), .finish(let statements): results = try statements.map { try run($0) }
             }
         }
     }
@@ -43,7 +43,8 @@ struct SQLiteAccess: ~Copyable {
         while true {
             switch try script.next(results) {
             case .done(let outcome): return outcome
-            case .run(let statements):
+            case .finish(let statements) where statements.count == 1: results = [try run(statements[0])]
+            case .run(let statements), .finish(let statements):
                 if !isOpen {
                     try execute("BEGIN")
                     isOpen = true

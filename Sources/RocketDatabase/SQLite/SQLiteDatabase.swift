@@ -28,6 +28,7 @@ package struct SQLiteSettings: Sendable {
 
 package final class SQLiteDatabase: AppDatabase {
     package let dialect = SQLDialect.sqlite
+    package let isRemote = false
     private let writer: SQLiteConnection
     private let readers: [SQLiteConnection]
     private let writes: TurnQueue

@@ -69,6 +69,8 @@ package final class SQLiteProvider: DatabaseProvider {
         }
     }
 
+    package func close() async {}
+
     private func file(_ databaseName: String) -> URL {
         directory.appendingPathComponent("apps").appendingPathComponent(databaseName)
     }

@@ -67,16 +67,12 @@ package enum SystemSchema: Sendable {
         ]
     }
 
-    /// Brings a database's own tables up to date, in one transaction.
+    /// Brings a database's own tables up to date, in one transaction; of several servers at once one does it, and the
+    /// others find it done.
     ///
     /// - Throws: ``DatabaseFailure``; a database that a newer Rocket has written is unavailable to this one.
     package func migrate(_ database: any AppDatabase) async throws {
-        _ = try await database.write([
-            SQLStatement(
-                "CREATE TABLE IF NOT EXISTS \"_meta\" (\"key\" TEXT PRIMARY KEY NOT NULL, \"value\" BIGINT NOT NULL)"
-            )
-        ])
-        try await database.write(MigrationScript(steps: steps), mode: .alone)
+        try await database.write(MigrationScript(steps: steps, dialect: database.dialect), mode: .alone)
     }
 }
 
@@ -87,23 +83,27 @@ private struct MigrationScript: TransactionScript {
         case applying
     }
 
-    let steps: [[String]]
+    private let steps: [[String]]
+    private let dialect: SQLDialect
     private var state = State.asking
 
-    init(steps: [[String]]) {
+    init(steps: [[String]], dialect: SQLDialect) {
         self.steps = steps
+        self.dialect = dialect
     }
 
     mutating func next(_ results: [StatementResult]) throws -> TransactionStep<Void> {
         switch state {
         case .asking:
             state = .judging
-            return .run([
-                SQLStatement("SELECT \"value\" FROM \"_meta\" WHERE \"key\" = 'schema_version'", output: .values)
-            ])
+            let version = SQLStatement(
+                "SELECT \"value\" FROM \"_meta\" WHERE \"key\" = 'schema_version'",
+                output: .values
+            )
+            return .run(lock + [SQLStatement(Self.metaTable), version])
         case .judging:
             state = .applying
-            let version = Int(results[0].rows.first?[0].integerValue ?? 0)
+            let version = Int(results.last?.rows.first?[0].integerValue ?? 0)
             guard version <= steps.count else {
                 throw DatabaseFailure.unavailable(
                     cause: "its tables have version \(version), this Rocket knows \(steps.count): run a newer Rocket"
@@ -113,9 +113,17 @@ private struct MigrationScript: TransactionScript {
             let upsert =
                 "INSERT INTO \"_meta\" (\"key\", \"value\") VALUES ('schema_version', \(steps.count))"
                 + " ON CONFLICT (\"key\") DO UPDATE SET \"value\" = excluded.\"value\""
-            return .run(steps[version...].joined().map { SQLStatement($0) } + [SQLStatement(upsert)])
+            return .finish(steps[version...].joined().map { SQLStatement($0) } + [SQLStatement(upsert)])
         case .applying:
             return .done(())
         }
+    }
+
+    private static let metaTable =
+        "CREATE TABLE IF NOT EXISTS \"_meta\" (\"key\" TEXT PRIMARY KEY NOT NULL, \"value\" BIGINT NOT NULL)"
+
+    /// Held until the transaction ends. SQLite has one writer anyway.
+    private var lock: [SQLStatement] {
+        dialect == .postgres ? [SQLStatement("SELECT pg_advisory_xact_lock(8017259341)")] : []
     }
 }

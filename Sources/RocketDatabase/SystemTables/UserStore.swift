@@ -120,14 +120,12 @@ package struct UserStore: Sendable {
         return sql.statement()
     }
 
-    /// The token, locked until the transaction ends: of several refreshes at once exactly one sees it unused.
     package func refreshToken(hash: String) -> SQLStatement {
         var sql = SQLBuilder(dialect)
         sql.append(
             "SELECT \"family\", \"user_id\", \"used\", \"expires_at\" FROM \"\(prefix)refresh_tokens\" WHERE \"token_hash\" = "
         )
         sql.bind(stored: .text(hash))
-        if dialect == .postgres { sql.append(" FOR UPDATE") }
         return sql.statement(.values)
     }
 

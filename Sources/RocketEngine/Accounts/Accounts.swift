@@ -246,13 +246,14 @@ package struct Accounts: Sendable {
     }
 }
 
-/// Turns an unused token into its successor; ends the family of a used one. The row is locked, so of several
-/// refreshes at once exactly one succeeds. Gives nil where the token is not valid.
+/// Turns an unused token into its successor; ends the family of a used one. The user's row is locked before its
+/// tokens are looked at, here and wherever they change, so of several refreshes at once exactly one succeeds. Gives
+/// nil where the token is not valid.
 private struct RefreshScript: TransactionScript {
     private enum State {
         case start
         case found
-        case user(StoredRefreshToken)
+        case locked
         case replaced(StoredUser)
         case revoked
     }
@@ -277,22 +278,24 @@ private struct RefreshScript: TransactionScript {
             return .run([store.refreshToken(hash: hash)])
         case .found:
             guard let token = results[0].rows.first.flatMap(store.readRefreshToken) else { return .done(nil) }
+            state = .locked
+            return .run([store.lockedUser(id: token.userID), store.refreshToken(hash: hash)])
+        case .locked:
+            guard let user = results[0].rows.first.flatMap(store.read),
+                let token = results[1].rows.first.flatMap(store.readRefreshToken)
+            else { return .done(nil) }
             guard !token.isUsed else {
                 state = .revoked
-                return .run([store.revoke(family: token.family)])
+                return .finish([store.revoke(family: token.family)])
             }
-            guard token.expiresAt > now else { return .done(nil) }
-            state = .user(token)
-            return .run([store.user(id: token.userID)])
-        case .user(let token):
-            guard let user = results[0].rows.first.flatMap(store.read), user.isActive else { return .done(nil) }
+            guard token.expiresAt > now, user.isActive else { return .done(nil) }
             let successor = StoredRefreshToken(
                 family: token.family,
                 userID: user.id,
                 expiresAt: now.adding(seconds: Accounts.refreshTokenSeconds)
             )
             state = .replaced(user)
-            return .run([
+            return .finish([
                 store.markUsed(hash: hash), store.insertRefreshToken(hash: successorHash, successor, now: now),
             ])
         case .replaced(let user):
@@ -327,7 +330,7 @@ private struct LogoutScript: TransactionScript {
         case .found:
             guard let token = results[0].rows.first.flatMap(store.readRefreshToken) else { return .done(()) }
             state = .revoked
-            return .run([store.revoke(family: token.family)])
+            return .finish([store.lockedUser(id: token.userID), store.revoke(family: token.family)])
         case .revoked:
             return .done(())
         }
@@ -361,11 +364,11 @@ private struct LoginScript: TransactionScript {
         switch state {
         case .start:
             state = .found
-            return .run([store.user(id: user.id)])
+            return .run([store.lockedUser(id: user.id)])
         case .found:
             guard results[0].rows.first.flatMap(store.read) == user else { return .done(false) }
             state = .stored
-            return .run([
+            return .finish([
                 store.removeExpiredRefreshTokens(now: now), store.insertRefreshToken(hash: hash, token, now: now),
             ])
         case .stored:
@@ -408,7 +411,7 @@ private struct PasswordScript: TransactionScript {
                 expected == nil || user.passwordHash == expected
             else { return .done(nil) }
             state = .changed(version: user.tokenVersion + 1)
-            return .run(store.changePassword(of: user, to: hash, now: now))
+            return .finish(store.changePassword(of: user, to: hash, now: now))
         case .changed(let version):
             return .done(version)
         }

@@ -475,6 +475,7 @@ package final class AppRegistry: Sendable {
         }
         for context in contexts { await context.database.close() }
         await management.close()
+        await provider.close()
     }
 
     /// Whether the management database answers.

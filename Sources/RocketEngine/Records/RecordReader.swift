@@ -24,7 +24,7 @@ package struct StoredRecord: Sendable {
 /// Runs read plans.
 package enum RecordReader {
     package static func list(_ plan: ListPlan, from database: any AppDatabase) async throws -> RecordPage {
-        let (rows, total) = try await database.read(ListScript(plan: plan))
+        let (rows, total) = try await database.read(ListScript(plan: plan, atOnce: database.isRemote))
         return RecordPage(rows: rows, page: plan.page, perPage: plan.perPage, total: total)
     }
 
@@ -35,7 +35,7 @@ package enum RecordReader {
         of entity: EntityModel,
         from database: any AppDatabase
     ) async throws -> StoredRecord {
-        guard let row = try await database.read(FirstRowScript(attempts: plan.attempts)) else {
+        guard let row = try await database.read(FirstRowScript(attempts: plan.attempts, atOnce: database.isRemote)) else {
             throw RequestFailure.recordNotFound(entity, id)
         }
         let shown = try plan.projection.map { try project(row, to: $0, entity) } ?? row
@@ -52,43 +52,53 @@ package enum RecordReader {
     }
 }
 
-/// The rows of a page and the total, at one moment. A page that is not full tells the total by itself.
+/// The rows of a page and the total, at one moment. A page that is not full tells the total by itself, but where
+/// asking is what costs, both are asked for at once.
 private struct ListScript: TransactionScript {
     let plan: ListPlan
+    let atOnce: Bool
     private var rows: StatementResult?
 
-    init(plan: ListPlan) {
+    init(plan: ListPlan, atOnce: Bool) {
         self.plan = plan
+        self.atOnce = atOnce
     }
 
     mutating func next(_ results: [StatementResult]) -> TransactionStep<([UInt8], Int64?)> {
-        guard let page = rows else {
-            guard let result = results.first else { return .run([plan.rows]) }
-            guard let count = plan.count else { return .done((result.json, nil)) }
-            let isLastPage = result.rowCount < plan.perPage && (result.rowCount > 0 || plan.page == 1)
-            if isLastPage {
-                return .done((result.json, Int64((plan.page - 1) * plan.perPage + result.rowCount)))
-            }
-            rows = result
-            return .run([count])
+        if let rows { return .done((rows.json, total(results[0]))) }
+        guard let page = results.first else {
+            guard let count = plan.count else { return .finish([plan.rows]) }
+            return atOnce ? .finish([plan.rows, count]) : .run([plan.rows])
         }
-        return .done((page.json, results[0].rows.first?.first?.integerValue ?? 0))
+        guard let count = plan.count else { return .done((page.json, nil)) }
+        if results.count == 2 { return .done((page.json, total(results[1]))) }
+        let isLastPage = page.rowCount < plan.perPage && (page.rowCount > 0 || plan.page == 1)
+        if isLastPage { return .done((page.json, Int64((plan.page - 1) * plan.perPage + page.rowCount))) }
+        rows = page
+        return .finish([count])
+    }
+
+    private func total(_ result: StatementResult) -> Int64 {
+        result.rows.first?.first?.integerValue ?? 0
     }
 }
 
 /// The row of the first statement that gives one.
 private struct FirstRowScript: TransactionScript {
     let attempts: [SQLStatement]
+    let atOnce: Bool
     private var index = 0
 
-    init(attempts: [SQLStatement]) {
+    init(attempts: [SQLStatement], atOnce: Bool) {
         self.attempts = attempts
+        self.atOnce = atOnce
     }
 
     mutating func next(_ results: [StatementResult]) -> TransactionStep<[UInt8]?> {
-        if let result = results.first, result.rowCount > 0 { return .done(result.json) }
+        if let found = results.first(where: { $0.rowCount > 0 }) { return .done(found.json) }
         guard index < attempts.count else { return .done(nil) }
-        defer { index += 1 }
-        return .run([attempts[index]])
+        let next = atOnce ? attempts[index...] : attempts[index...index]
+        index += next.count
+        return index == attempts.count ? .finish(Array(next)) : .run(Array(next))
     }
 }

@@ -6,15 +6,41 @@ package import RocketPlanning
 package enum RecordWriter {
     /// - Throws: 409 for a dangling key or a taken value.
     package static func create(_ plan: CreatePlan, in database: any AppDatabase) async throws -> StoredRecord {
-        try await database.write(CreateScript(plan: plan))
+        try await retryingSlug(of: plan.entity, isMade: plan.needs.slugBase != nil) {
+            try await database.write(CreateScript(plan: plan))
+        }
     }
+
+    /// A slug that was free when it was looked for may be taken by another writer before it is stored; then the next
+    /// free one is looked for.
+    private static func retryingSlug<Value>(
+        of entity: EntityModel,
+        isMade: Bool,
+        _ write: () async throws -> Value
+    ) async throws -> Value {
+        for _ in 0..<maximumSlugRaces {
+            do {
+                return try await write()
+            } catch DatabaseFailure.uniqueViolation(_, let columns)
+                where isMade && columns == [entity.slugField?.name]
+            {
+                continue
+            }
+        }
+        return try await write()
+    }
+
+    /// Each lost race means that another writer has won one.
+    private static let maximumSlugRaces = 50
 
     /// - Throws: 404, 409, or 412 where `If-Match` names another version.
     package static func update(_ plan: UpdatePlan, id: String, now: Timestamp, in database: any AppDatabase)
         async throws
         -> StoredRecord
     {
-        try await database.write(UpdateScript(plan: plan, id: id, now: now))
+        try await retryingSlug(of: plan.entity, isMade: plan.needs.slugBase != nil) {
+            try await database.write(UpdateScript(plan: plan, id: id, now: now))
+        }
     }
 
     /// - Throws: 404, or 412 where `If-Match` names another version.
@@ -96,7 +122,7 @@ private struct CreateScript: TransactionScript {
 
     private mutating func insert() -> TransactionStep<StoredRecord> {
         state = .written
-        return .run([WritePlanner.insert(plan)])
+        return .finish([WritePlanner.insert(plan)])
     }
 }
 
@@ -153,7 +179,7 @@ private struct UpdateScript: TransactionScript {
             return .done(StoredRecord(stored, of: plan.entity))
         }
         state = .written
-        return .run([statement])
+        return .finish([statement])
     }
 }
 
@@ -182,7 +208,7 @@ private struct DeleteScript: TransactionScript {
             guard results[0].rowCount > 0 else { throw RequestFailure.recordNotFound(plan.entity, id) }
             try plan.precondition?.require(results[0].json)
             state = .deleted
-            return .run([plan.statement])
+            return .finish([plan.statement])
         case .deleted:
             return .done(())
         }

@@ -66,7 +66,7 @@ package enum ReadPlanner {
             sql.append("SELECT \(entity.columnList) FROM \(entity.table) WHERE \(slug.column) = ")
             sql.bind(.text(id))
             if entity.softDelete { sql.append(" AND \(entity.deletedAtColumn) IS NULL") }
-            attempts.append(sql.statement(.json(entity.rowShape)))
+            attempts.append(sql.statement(.json(entity.rowShape), isBrief: true))
         }
         guard !attempts.isEmpty else { throw .recordNotFound(entity, id) }
         return ReadOnePlan(attempts: attempts, projection: projection)
@@ -74,7 +74,12 @@ package enum ReadPlanner {
 
     /// The stored row of a key, whole, as JSON.
     static func byKey(_ key: FieldValue, _ entity: EntityModel) -> SQLStatement {
-        SQLStatement(entity.selectByKey, binds: [entity.dialect.bindable(key)], output: .json(entity.rowShape))
+        SQLStatement(
+            entity.selectByKey,
+            binds: [entity.dialect.bindable(key)],
+            output: .json(entity.rowShape),
+            isBrief: true
+        )
     }
 
     /// The key that a text in a path means, or nil where it can't be a key of this entity.

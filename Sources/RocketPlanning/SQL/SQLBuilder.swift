@@ -24,8 +24,8 @@ package struct SQLBuilder {
         bind(stored: dialect.bindable(value))
     }
 
-    package func statement(_ output: StatementOutput = .none) -> SQLStatement {
-        SQLStatement(text, binds: binds, output: output)
+    package func statement(_ output: StatementOutput = .none, isBrief: Bool = false) -> SQLStatement {
+        SQLStatement(text, binds: binds, output: output, isBrief: isBrief)
     }
 }
 

@@ -21,11 +21,14 @@ package struct SQLStatement: Sendable, Hashable {
     package let text: String
     package let binds: [SQLValue]
     package let output: StatementOutput
+    /// Whether it reads at most a row or two through a unique index, so that it never keeps others waiting.
+    package let isBrief: Bool
 
-    package init(_ text: String, binds: [SQLValue] = [], output: StatementOutput = .none) {
+    package init(_ text: String, binds: [SQLValue] = [], output: StatementOutput = .none, isBrief: Bool = false) {
         self.text = text
         self.binds = binds
         self.output = output
+        self.isBrief = isBrief
     }
 }
 

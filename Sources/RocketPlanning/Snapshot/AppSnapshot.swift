@@ -26,4 +26,12 @@ package struct AppSnapshot: Sendable {
     }
 
     package func model(_ name: String) -> EntityModel? { entities[name] }
+
+    /// The columns of an index of the tables that the metadata makes; none where it is not known.
+    package func columns(ofIndex name: String) -> [String] {
+        let schema = DesiredSchema(definitions)
+        if let index = schema.indexes.first(where: { $0.name == name }) { return index.columns.map(\.field) }
+        // PostgreSQL's own name for the index of a key.
+        return schema.tables.first { "\($0.name)_pkey" == name }?.key ?? []
+    }
 }

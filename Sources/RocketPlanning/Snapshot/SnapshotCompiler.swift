@@ -140,6 +140,8 @@ package enum SnapshotCompiler {
                 let field = entity.fields.firstIndex(where: { $0.name == targetKey }),
                 let source = definitions.entities.first(where: { $0.name == relation.source })
             else { return nil }
+            // The row stays until the transaction ends; a soft delete is an update, which only a share keeps out.
+            let lock = dialect == .sqlite ? "" : source.softDelete ? " FOR SHARE" : " FOR KEY SHARE"
             let alive = source.softDelete ? " AND \(dialect.quote(EntityDefinition.deletedAt)) IS NULL" : ""
             return ReferenceModel(
                 relation: relation.name,
@@ -147,7 +149,7 @@ package enum SnapshotCompiler {
                 targetEntity: relation.source,
                 targetKey: sourceKey,
                 lookupText: "SELECT 1 FROM \(dialect.quote(source.table))"
-                    + " WHERE \(dialect.quote(sourceKey)) = \(dialect.placeholder(1))\(alive)"
+                    + " WHERE \(dialect.quote(sourceKey)) = \(dialect.placeholder(1))\(alive)\(lock)"
             )
         }
     }

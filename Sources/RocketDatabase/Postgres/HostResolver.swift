@@ -1,0 +1,51 @@
+import Dispatch
+import Foundation
+
+/// Finds the addresses of a host's name, off the reactor's thread: libpq would block it.
+enum HostResolver {
+    private static let queue = DispatchQueue(label: "rocket.postgres.names", attributes: .concurrent)
+
+    /// Whether libpq would look the host up: not a folder with a socket, an address, or several hosts.
+    static func isNeeded(_ parameters: [String: String]) -> Bool {
+        guard let host = parameters["host"], parameters["hostaddr"] == nil else { return false }
+        return !host.isEmpty && !host.hasPrefix("/") && !host.hasPrefix("@") && !host.contains(",")
+    }
+
+    /// Calls `body` on some thread with the addresses, in the order in which they are to be tried; with none where
+    /// there are none.
+    static func resolve(_ host: String, _ body: @escaping @Sendable ([String]) -> Void) {
+        queue.async { body(addresses(of: host)) }
+    }
+
+    private static func addresses(of host: String) -> [String] {
+        var hints = addrinfo()
+        hints.ai_family = AF_UNSPEC
+        #if canImport(Glibc)
+            hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        #else
+            hints.ai_socktype = SOCK_STREAM
+        #endif
+        var list: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(host, nil, &hints, &list) == 0 else { return [] }
+        defer { freeaddrinfo(list) }
+        var addresses: [String] = []
+        var entry = list
+        while let current = entry {
+            var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+            let code = getnameinfo(
+                current.pointee.ai_addr,
+                current.pointee.ai_addrlen,
+                &text,
+                socklen_t(text.count),
+                nil,
+                0,
+                NI_NUMERICHOST
+            )
+            if code == 0 {
+                addresses.append(String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))
+            }
+            entry = current.pointee.ai_next
+        }
+        return addresses
+    }
+}

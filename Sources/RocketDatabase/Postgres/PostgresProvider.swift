@@ -1,0 +1,103 @@
+package import Logging
+import RocketPlanning
+
+/// Databases of one PostgreSQL server: one for the management of the apps, and one for each app.
+package final class PostgresProvider: DatabaseProvider {
+    package let driver = "postgres"
+    private let settings: PostgresSettings
+    private let reactor: PostgresReactor
+    /// Makes and drops databases, over a connection to the management database.
+    private let administration: PostgresDatabase
+    private let logger: Logger
+
+    /// - Throws: ``DatabaseFailure/unavailable(cause:)`` where this process can make no thread for it.
+    package init(settings: PostgresSettings, logger: Logger) throws {
+        self.settings = settings
+        self.logger = logger
+        let reactor = try PostgresReactor(settings, logger)
+        self.reactor = reactor
+        administration = Self.database(settings.managementDatabase, 2, settings, reactor)
+    }
+
+    private static func database(
+        _ name: String,
+        _ connections: Int,
+        _ settings: PostgresSettings,
+        _ reactor: PostgresReactor
+    ) -> PostgresDatabase {
+        PostgresDatabase(
+            PostgresTarget(parameters: settings.parameters, database: name, maximumConnections: connections),
+            on: reactor,
+            lockMilliseconds: Int(settings.lockLimit.components.seconds * 1000)
+        )
+    }
+
+    package func databaseName(ofApp name: String) -> String {
+        settings.appPrefix + name
+    }
+
+    package func openManagement() async throws -> any AppDatabase {
+        do {
+            _ = try await administration.read([SQLStatement("SELECT 1", output: .values)])
+        } catch {
+            try await makeManagement(after: error)
+        }
+        return Self.database(settings.managementDatabase, settings.appPoolSize, settings, reactor)
+    }
+
+    /// Makes the management database where the server answers and lacks it.
+    private func makeManagement(after failure: any Error) async throws {
+        let maintenance = Self.database("postgres", 1, settings, reactor)
+        do {
+            guard try await !Self.exists(settings.managementDatabase, maintenance) else { throw failure }
+            logger.notice("making the database \(settings.managementDatabase)")
+            try await Self.make(settings.managementDatabase, maintenance)
+        } catch is DatabaseFailure {
+            await maintenance.close()
+            throw failure
+        } catch {
+            await maintenance.close()
+            throw error
+        }
+        await maintenance.close()
+    }
+
+    package func create(_ databaseName: String) async throws -> Bool {
+        guard try await !Self.exists(databaseName, administration) else { return false }
+        try await Self.make(databaseName, administration)
+        return true
+    }
+
+    private static func exists(_ name: String, _ database: PostgresDatabase) async throws -> Bool {
+        let statement = SQLStatement(
+            "SELECT 1 FROM pg_database WHERE datname = $1",
+            binds: [.text(name)],
+            output: .values
+        )
+        return try await !database.read([statement])[0].rows.isEmpty
+    }
+
+    /// From the template that nobody may have changed, in the one encoding that JSON has, sorting by code point.
+    private static func make(_ name: String, _ database: PostgresDatabase) async throws {
+        try await database.execute(
+            "CREATE DATABASE \(SQLDialect.postgres.quote(name)) TEMPLATE template0 ENCODING 'UTF8'"
+                + " LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+    }
+
+    package func open(_ databaseName: String) async throws -> any AppDatabase {
+        guard try await Self.exists(databaseName, administration) else {
+            throw DatabaseFailure.unavailable(cause: "the database \(databaseName) is not there")
+        }
+        return Self.database(databaseName, settings.appPoolSize, settings, reactor)
+    }
+
+    package func drop(_ databaseName: String) async throws {
+        // Connections of other servers are ended by FORCE; ours are closed already.
+        try await administration.execute("DROP DATABASE IF EXISTS \(SQLDialect.postgres.quote(databaseName)) WITH (FORCE)")
+    }
+
+    package func close() async {
+        await reactor.stop()
+    }
+}
