@@ -7,6 +7,8 @@ package enum DatabaseFailure: Error, Hashable, Sendable {
     case foreignKeyViolation(cause: String)
     /// A value is too long for the index that its column is in.
     case tooLongForIndex(table: String, index: String, cause: String)
+    /// The table does not take a value: a bound, a check or a trigger that somebody gave it.
+    case valueRefused(table: String, column: String, cause: String)
     /// A table or a column is not there, or not of the kind that the statement takes it for: the metadata that the
     /// statement was planned with may be out of date.
     case schemaMismatch(cause: String)

@@ -19,6 +19,15 @@ package enum FailureTranslation {
                 .conflict,
                 "A record that is named does not exist, or one that names this record does"
             )
+        case .valueRefused(_, let column, let cause):
+            logger.warning("a table refused a value", metadata: ["cause": "\(cause)"])
+            return .validation([
+                FailureDetail(
+                    field: column.isEmpty ? nil : column,
+                    rule: .type,
+                    message: "is not taken by the table, which has rules of its own"
+                )
+            ])
         case .tooLongForIndex(let table, let index, let cause):
             logger.debug("too long for an index", metadata: ["cause": "\(cause)"])
             return tooLong(table: table, index: index, snapshot)

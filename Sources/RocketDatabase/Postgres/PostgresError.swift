@@ -5,6 +5,7 @@ struct PostgresError: Error, Hashable, Sendable {
     var message: String
     var detail = ""
     var table = ""
+    var column = ""
     var constraint = ""
 
     /// What to do about it.
@@ -43,6 +44,9 @@ struct PostgresError: Error, Hashable, Sendable {
         switch sqlState {
         case "23505": return .uniqueViolation(table: table, columns: keyColumns)
         case "23503": return .foreignKeyViolation(cause: cause)
+        // Data exceptions, integrity constraints, RAISE in a trigger.
+        case _ where ["22", "23", "P0"].contains(String(sqlState.prefix(2))):
+            return .valueRefused(table: table, column: column, cause: cause)
         case "54000": return .tooLongForIndex(table: table, index: constraint, cause: cause)
         case "42P01", "42703", "42804", "42883", "42P18": return .schemaMismatch(cause: cause)
         case "57014": return .timedOut(cause: cause)

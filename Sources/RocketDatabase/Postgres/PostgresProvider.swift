@@ -94,7 +94,9 @@ package final class PostgresProvider: DatabaseProvider {
 
     package func drop(_ databaseName: String) async throws {
         // Connections of other servers are ended by FORCE; ours are closed already.
-        try await administration.execute("DROP DATABASE IF EXISTS \(SQLDialect.postgres.quote(databaseName)) WITH (FORCE)")
+        try await administration.execute(
+            "DROP DATABASE IF EXISTS \(SQLDialect.postgres.quote(databaseName)) WITH (FORCE)"
+        )
     }
 
     package func close() async {

@@ -328,6 +328,7 @@ final class PostgresSession {
             message: field("M").isEmpty ? String(cString: PQresultErrorMessage(result)) : field("M"),
             detail: field("D"),
             table: field("t"),
+            column: field("c"),
             constraint: field("n")
         )
     }

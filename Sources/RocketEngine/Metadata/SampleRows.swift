@@ -31,8 +31,9 @@ package struct SampleRows: RowImport {
     private let newID: @Sendable () -> UniqueID
     private let counter: RowCounter
     private var state = State.start
-    /// What the INSERTs give back of the rows that they made, in the order of the statements.
-    private var returned: [[ReturnedReference]] = []
+    /// What the INSERTs give back of the rows that they made, in the order of the statements; nil for a statement
+    /// that is no INSERT.
+    private var returned: [[ReturnedReference]?] = []
 
     init(data: JSONObject, now: Timestamp, newID: @escaping @Sendable () -> UniqueID, counter: RowCounter) {
         self.data = data
@@ -49,7 +50,7 @@ package struct SampleRows: RowImport {
             state = statements.isEmpty ? .done : .inserted
             return statements
         case .inserted:
-            counter.add(results.reduce(0) { $0 + $1.rowCount })
+            counter.add(zip(returned, results).reduce(0) { $0 + ($1.0 == nil ? 0 : $1.1.rowCount) })
             let checks = referenceChecks(results)
             state = checks.isEmpty ? .done : .referencesChecked(checks)
             return checks.map { $0.lookup(snapshot.dialect) }
@@ -140,14 +141,31 @@ package struct SampleRows: RowImport {
         let numbered = valid.filter { $0[keyIndex].isNull }
         let given = valid.filter { !$0[keyIndex].isNull }
         let withoutKey = entity.fields.indices.filter { $0 != keyIndex }
-        let statements =
-            given.chunks(of: perStatement).map { insert($0, Array(entity.fields.indices), entity) }
-            + numbered.chunks(of: perStatement).map { insert($0, withoutKey, entity) }
         let references = entity.references.enumerated().compactMap { index, reference in
             ReturnedReference(reference, column: index, of: entity, at: path, snapshot)
         }
-        returned += statements.map { _ in references }
-        return statements
+        let first = given.chunks(of: perStatement).map { insert($0, Array(entity.fields.indices), entity) }
+        let counting = given.isEmpty ? [] : Self.countOn(entity)
+        let last = numbered.chunks(of: perStatement).map { insert($0, withoutKey, entity) }
+        returned += first.map { _ in references } + counting.map { _ in nil } + last.map { _ in references }
+        return first + counting + last
+    }
+
+    /// After rows with numbers of their own PostgreSQL goes on with the next number that is free; SQLite does so by
+    /// itself. Nobody inserts meanwhile, so no number is given twice.
+    private static func countOn(_ entity: EntityModel) -> [SQLStatement] {
+        guard entity.dialect == .postgres, entity.definition.primaryKey.generated, entity.key.shape.type.isWhole else {
+            return []
+        }
+        let sequence = "pg_get_serial_sequence($1, $2)"
+        return [
+            SQLStatement("LOCK TABLE \(entity.table) IN SHARE ROW EXCLUSIVE MODE"),
+            SQLStatement(
+                "SELECT setval(\(sequence), GREATEST(max(\(entity.key.column)), nextval(\(sequence))))"
+                    + " FROM \(entity.table)",
+                binds: [.text(entity.table), .text(entity.key.name)]
+            ),
+        ]
     }
 
     private func insert(_ rows: [[FieldValue]], _ columns: [Int], _ entity: EntityModel) -> SQLStatement {
@@ -226,7 +244,7 @@ package struct SampleRows: RowImport {
     private func referenceChecks(_ results: [StatementResult]) -> [ReferenceCheck] {
         var checks: [ReferenceCheck] = []
         for (references, result) in zip(returned, results) {
-            for reference in references {
+            for reference in references ?? [] {
                 let values = Set(result.rows.map { $0[reference.column] }.filter { $0 != .null })
                 if let index = checks.firstIndex(where: { $0.reference.path == reference.path }) {
                     checks[index].values.formUnion(values)

@@ -35,7 +35,8 @@ package enum RecordReader {
         of entity: EntityModel,
         from database: any AppDatabase
     ) async throws -> StoredRecord {
-        guard let row = try await database.read(FirstRowScript(attempts: plan.attempts, atOnce: database.isRemote)) else {
+        guard let row = try await database.read(FirstRowScript(attempts: plan.attempts, atOnce: database.isRemote))
+        else {
             throw RequestFailure.recordNotFound(entity, id)
         }
         let shown = try plan.projection.map { try project(row, to: $0, entity) } ?? row

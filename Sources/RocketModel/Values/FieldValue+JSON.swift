@@ -107,24 +107,35 @@ extension ValueShape {
         return text
     }
 
+    /// JSON as PostgreSQL's JSONB keeps it (manual, 8.14), whatever the store: members sorted by the length of their
+    /// names and then by their bytes, numbers written out.
     private func storable(_ json: JSONValue) throws(CoercionFailure) -> JSONValue {
         switch json {
-        case .null, .boolean: break
+        case .null, .boolean: return json
         case .number(let number):
-            if DecimalNumber(number.text) == nil {
+            guard let written = DecimalNumber(number.text) else {
                 throw CoercionFailure(
                     "a number in JSON has at most \(DecimalNumber.maximumDigits) digits before and after the point"
                 )
             }
-        case .string(let text): _ = try storable(text)
-        case .array(let items): for item in items { _ = try storable(item) }
+            return .number(JSONNumber(unchecked: written.description))
+        case .string(let text): return .string(try storable(text))
+        case .array(let items):
+            var stored: [JSONValue] = []
+            for item in items { stored.append(try storable(item)) }
+            return .array(stored)
         case .object(let object):
+            var members: [JSONObject.Member] = []
             for member in object.members {
-                _ = try storable(member.name)
-                _ = try storable(member.value)
+                members.append(JSONObject.Member(name: try storable(member.name), value: try storable(member.value)))
             }
+            members.sort { left, right in
+                let (leftCount, rightCount) = (left.name.utf8.count, right.name.utf8.count)
+                if leftCount != rightCount { return leftCount < rightCount }
+                return left.name.utf8.lexicographicallyPrecedes(right.name.utf8)
+            }
+            return .object(JSONObject(uniqueMembers: members))
         }
-        return json
     }
 
     private func mismatch(_ json: JSONValue) -> CoercionFailure {

@@ -8,11 +8,19 @@ package struct TableFacts: Sendable, Hashable {
     package let key: Set<String>
     /// Columns beside the key that take no null and have no default of the database's.
     package let mandatory: Set<String>
+    /// Columns of the key that the database fills by itself.
+    package let filledKey: Set<String>
 
-    package init(columns: [String: String], key: Set<String> = [], mandatory: Set<String> = []) {
+    package init(
+        columns: [String: String],
+        key: Set<String> = [],
+        mandatory: Set<String> = [],
+        filledKey: Set<String> = []
+    ) {
         self.columns = columns
         self.key = key
         self.mandatory = mandatory
+        self.filledKey = filledKey
     }
 
     /// Reads what ``SQLDialect/columnsStatement(_:)`` gave; nil where there is no such table.
@@ -21,16 +29,18 @@ package struct TableFacts: Sendable, Hashable {
         var columns: [String: String] = [:]
         var key: Set<String> = []
         var mandatory: Set<String> = []
+        var filledKey: Set<String> = []
         for row in result.rows where row.count == 4 {
             guard let name = row[0].textValue else { continue }
             columns[name] = row[1].textValue ?? ""
             if row[2].integerValue != 0 {
                 key.insert(name)
+                if row[3].integerValue == 0 { filledKey.insert(name) }
             } else if row[3].integerValue != 0 {
                 mandatory.insert(name)
             }
         }
-        self.init(columns: columns, key: key, mandatory: mandatory)
+        self.init(columns: columns, key: key, mandatory: mandatory, filledKey: filledKey)
     }
 }
 
@@ -153,8 +163,13 @@ private struct SchemaPlanner {
             violate("table", .type, "the table \"\(table.name)\" is there already, and its key is \(key)")
             return false
         }
-        if table.isNumbered, dialect == .sqlite, facts.columns[table.key[0]]?.uppercased() != "INTEGER" {
-            violate("table", .type, "the table \"\(table.name)\" is there already, and SQLite does not number its rows")
+        let isNumbered =
+            switch dialect {
+            case .sqlite: facts.columns[table.key[0]]?.uppercased() == "INTEGER"
+            case .postgres: facts.filledKey.contains(table.key[0])
+            }
+        if table.isNumbered, !isNumbered {
+            violate("table", .type, "the table \"\(table.name)\" is there already, and nothing numbers its rows")
             return false
         }
         let foreign = facts.mandatory.subtracting(table.columns.map(\.name)).sorted()
@@ -406,12 +421,12 @@ extension SQLDialect {
             )
         case .postgres:
             SQLStatement(
-                "SELECT column_name, data_type, (SELECT count(*) FROM information_schema.key_column_usage AS k"
-                    + " JOIN information_schema.table_constraints AS c USING (constraint_schema, constraint_name)"
-                    + " WHERE c.constraint_type = 'PRIMARY KEY' AND k.table_schema = f.table_schema"
-                    + " AND k.table_name = f.table_name AND k.column_name = f.column_name),"
-                    + " CASE WHEN is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO' THEN 1 ELSE 0 END"
-                    + " FROM information_schema.columns AS f WHERE table_schema = current_schema() AND table_name = $1",
+                "SELECT a.attname, format_type(a.atttypid, a.atttypmod),"
+                    + " CASE WHEN EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indrelid = a.attrelid AND i.indisprimary"
+                    + " AND a.attnum = ANY(i.indkey)) THEN 1 ELSE 0 END,"
+                    + " CASE WHEN a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' THEN 1 ELSE 0 END"
+                    + " FROM pg_attribute AS a WHERE a.attrelid = to_regclass(quote_ident($1)) AND a.attnum > 0"
+                    + " AND NOT a.attisdropped ORDER BY a.attnum",
                 binds: [.text(table)],
                 output: .values
             )
@@ -438,11 +453,10 @@ extension SQLDialect {
         switch self {
         case .sqlite: return sqliteAffinity(declared) == sqliteAffinity(wantedName)
         case .postgres:
-            let names = [
-                "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ", "CHARACTER VARYING": "TEXT", "CHARACTER": "TEXT",
-            ]
-            let declaredName = names[declared.uppercased()] ?? declared.uppercased()
-            return declaredName == wantedName.split(separator: "(")[0]
+            let declaredName = declared.uppercased()
+            let isText = declaredName == "TEXT" || declaredName.hasPrefix("CHARACTER VARYING")
+            let name = declaredName == "TIMESTAMP WITH TIME ZONE" ? "TIMESTAMPTZ" : isText ? "TEXT" : declaredName
+            return name == wantedName
         }
     }
 

@@ -73,7 +73,7 @@ private let storedValues: [StoredValueRow] = [
     .init(.uuid, "0190B1C2-7D4E-7A3B-8C5D-1E2F3A4B5C6D", .text("0190b1c2-7d4e-7a3b-8c5d-1e2f3a4b5c6d")),
     .init(.timestamp, "2026-02-05T01:00:00+01:00", .text("2026-02-05T00:00:00.000000Z")),
     .init(.date, "2026-02-05", .text("2026-02-05")),
-    .init(.json, ["b": [1, .null], "a": "x"], .text(#"{"b":[1,null],"a":"x"}"#)),
+    .init(.json, ["b": [1, .null], "a": "x"], .text(#"{"a":"x","b":[1,null]}"#)),
     .init(.file, ["id": "x"], .text(#"{"id":"x"}"#)),
     .init(.string, .null, .null),
 ]

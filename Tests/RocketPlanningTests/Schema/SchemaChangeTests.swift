@@ -34,9 +34,10 @@ private func index(_ fields: String..., unique: Bool = false) -> EntityDefinitio
 private func facts(
     _ columns: [String: String],
     key: Set<String> = ["id"],
-    mandatory: Set<String> = []
+    mandatory: Set<String> = [],
+    filledKey: Set<String> = ["id"]
 ) -> [String: TableFacts] {
-    ["notes": TableFacts(columns: columns, key: key, mandatory: mandatory)]
+    ["notes": TableFacts(columns: columns, key: key, mandatory: mandatory, filledKey: filledKey)]
 }
 
 /// The tables of `definitions` as the schema plan itself would have made them.
@@ -175,7 +176,7 @@ struct SchemaChangeTests {
         #expect(sqlite.first?.statement.text.hasSuffix("FROM pragma_table_info(?1)") == true)
         #expect(sqlite.map(\.statement.binds) == [[.text("notes")]])
         let postgres = SchemaPlan.tablesToInspect(from: DefinitionSet(), to: new, .postgres)
-        #expect(postgres.first?.statement.text.contains("table_schema = current_schema() AND table_name = $1") == true)
+        #expect(postgres.first?.statement.text.contains("to_regclass(quote_ident($1))") == true)
     }
 
     // MARK: indexes
@@ -526,7 +527,19 @@ struct SchemaChangeTests {
             )
         }
         #expect(details(refused) == ["table type"])
-        #expect(refused?.details.first?.message.contains("does not number its rows") == true)
+        #expect(refused?.details.first?.message.contains("nothing numbers its rows") == true)
+    }
+
+    @Test func aTableThatPostgresDoesNotNumberIsNotAdoptedForANumberedKey() {
+        let refused = failure {
+            try SchemaPlan.make(
+                from: DefinitionSet(),
+                to: notes([title]),
+                facts: facts(["id": "integer", "title": "text"], filledKey: []),
+                .postgres
+            )
+        }
+        #expect(details(refused) == ["table type"])
     }
 
     @Test func aTableWithColumnsThatNobodyWouldFillIsNotAdopted() {
@@ -552,7 +565,8 @@ struct SchemaChangeTests {
         let expected = TableFacts(
             columns: ["id": "INTEGER", "title": "", "must": "TEXT"],
             key: ["id"],
-            mandatory: ["must"]
+            mandatory: ["must"],
+            filledKey: ["id"]
         )
         #expect(TableFacts(StatementResult(rows: rows)) == expected)
         #expect(TableFacts(StatementResult()) == nil)
@@ -580,7 +594,8 @@ struct SchemaChangeTests {
     }
 
     @Test(arguments: [
-        ("character varying", FieldType.string), ("text", .text), ("integer", .int), ("bigint", .bigint),
+        ("character varying", FieldType.string), ("character varying(10)", .text), ("text", .text), ("integer", .int),
+        ("bigint", .bigint),
         ("double precision", .float),
         ("numeric", .decimal), ("boolean", .boolean), ("uuid", .uuid), ("timestamp with time zone", .timestamp),
         ("date", .date),
@@ -599,7 +614,8 @@ struct SchemaChangeTests {
     @Test(arguments: [
         ("timestamp without time zone", FieldType.timestamp), ("integer", .bigint), ("bigint", .int), ("json", .json),
         ("text", .uuid),
-        ("real", .float), ("uuid", .string),
+        ("real", .float), ("uuid", .string), ("numeric(5,2)", .decimal), ("character(5)", .string),
+        ("timestamp(3) with time zone", .timestamp),
     ])
     func aPostgresColumnOfAnotherTypeIsRefused(declared: String, type: FieldType) {
         let refused = failure {

@@ -42,7 +42,7 @@ struct WriteStatementTests {
         ]
         let expected: [SQLValue] = [
             .text("x"), .text("s"), .integer(9_007_199_254_740_993), .double(2), .text("1.50"), .integer(1),
-            .text("2026-02-05"), .text("2026-02-05T00:00:00.000000Z"), .text(#"{"b":1,"a":[null]}"#),
+            .text("2026-02-05"), .text("2026-02-05T00:00:00.000000Z"), .text(#"{"a":[null],"b":1}"#),
             .text("\"\(Desk.ticketID)\""), .text("open"), .text("2026-03-01"), .text("2026-03-01T12:00:00.000000Z"),
         ]
         let sqlite = WritePlanner.insert(try Desk.create(payload, in: "ticket", .sqlite)).binds
@@ -157,7 +157,7 @@ struct WriteStatementTests {
         )
         #expect(sqlite.map(\.statement.binds) == [[.text("a")], [.integer(7)]])
         let postgres = try Desk.create(payload, in: "ticket", .postgres).needs.references
-        #expect(postgres.map(\.statement.text).last == #"SELECT 1 FROM "agents" WHERE "id" = $1"#)
+        #expect(postgres.map(\.statement.text).last == #"SELECT 1 FROM "agents" WHERE "id" = $1 FOR KEY SHARE"#)
     }
 
     @Test func looksUpNothingForKeysThatAreAbsentOrNull() throws {
