@@ -5,6 +5,12 @@ package import RocketPlanning
 
 /// The words for what a store did not do. The cause goes to the log, never to the client.
 package enum FailureTranslation {
+    /// Whether a statement did not fit the tables: it may have been planned with metadata that another server, or
+    /// another request, has changed since.
+    package static func isOfOldMetadata(_ error: any Error) -> Bool {
+        if case DatabaseFailure.schemaMismatch = error { true } else { false }
+    }
+
     /// What the client is told of any error; nil for one that is a fault of ours.
     package static func requestFailure(for error: any Error, snapshot: AppSnapshot?, logger: Logger) -> RequestFailure?
     {

@@ -1,8 +1,10 @@
 /// An app as the management database knows it.
 package struct StoredApp: Sendable, Hashable {
     package enum Status: String, Sendable {
-        /// Being made: its database may be missing or half there.
+        /// Being made: its database has a draft's name, and may be missing or half there.
         case creating
+        /// Whole, and about to get its name: a draft that is gone has become the app's database.
+        case publishing
         case active
         /// Being removed.
         case deleting

@@ -164,7 +164,13 @@ private struct RouteRun {
                 let principal = try await principal(of: token, in: app)
                 call.principal = principal
                 if route.access == .appAdmin { try AccessDecision.requireAdministrator(principal) }
-                return try await route.handler(call)
+                let version = app.snapshots.current.version
+                do {
+                    return try await route.handler(call)
+                } catch where FailureTranslation.isOfOldMetadata(error) {
+                    guard await app.hasChanged(since: version) else { throw error }
+                    throw RequestFailure.unavailable("The metadata has just changed; try again")
+                }
             }
         } catch let failure as RequestFailure where failure.code == .appNotFound && call.app == nil {
             _ = try await platformPrincipal()

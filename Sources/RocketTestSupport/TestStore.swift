@@ -69,9 +69,12 @@ package enum TestCluster {
 }
 
 extension Logger {
-    /// A logger for tests: what goes wrong is asserted, not read.
+    /// A logger for tests: what goes wrong is asserted, not read. With TEST_LOG=1 it can be read as well.
     package static var silent: Logger {
-        Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        guard ProcessInfo.processInfo.environment["TEST_LOG"] == "1" else {
+            return Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        }
+        return Logger(label: "test") { StreamLogHandler.standardError(label: $0) }
     }
 }
 

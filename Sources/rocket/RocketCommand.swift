@@ -37,9 +37,16 @@ struct CommonOptions: ParsableArguments {
     @Option(name: .customLong("data-dir"), help: "The data directory (default: ./data).")
     var dataDirectory: String?
 
+    @Option(name: .customLong("database-url"), help: "PostgreSQL instead of files: postgres://user:password@host/name.")
+    var databaseURL: String?
+
     func load(_ flags: [String: String] = [:]) throws -> LoadedConfiguration {
         var flags = flags
         flags["database.data_dir"] = dataDirectory
+        if let databaseURL {
+            flags["database.url"] = databaseURL
+            flags["database.driver"] = "postgres"
+        }
         return try LoadedConfiguration(file: config, flags: flags)
     }
 }

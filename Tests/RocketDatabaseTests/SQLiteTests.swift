@@ -44,7 +44,7 @@ struct SQLiteTests {
             do {
                 _ = try await database.read([endless])
                 Issue.record("it ended")
-            } catch DatabaseFailure.unavailable {}
+            } catch DatabaseFailure.timedOut {}
             #expect(ContinuousClock.now - start < .seconds(10))
             #expect(try await database.read([SQLStatement("SELECT 1", output: .values)])[0].rows == [[.integer(1)]])
         }
@@ -108,7 +108,7 @@ struct SQLiteTests {
             do {
                 _ = try await database.read([match])
                 Issue.record("it ended")
-            } catch DatabaseFailure.unavailable {}
+            } catch DatabaseFailure.timedOut {}
             #expect(ContinuousClock.now - start < .seconds(10))
         }
     }

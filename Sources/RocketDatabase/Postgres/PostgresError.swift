@@ -43,6 +43,8 @@ struct PostgresError: Error, Hashable, Sendable {
         let cause = detail.isEmpty ? "\(sqlState) \(message)" : "\(sqlState) \(message) (\(detail))"
         switch sqlState {
         case "23505": return .uniqueViolation(table: table, columns: keyColumns)
+        // A database of this name is there.
+        case "42P04": return .uniqueViolation(table: "pg_database", columns: ["datname"])
         case "23503": return .foreignKeyViolation(cause: cause)
         // Data exceptions, integrity constraints, RAISE in a trigger.
         case _ where ["22", "23", "P0"].contains(String(sqlState.prefix(2))):

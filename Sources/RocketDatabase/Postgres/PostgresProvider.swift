@@ -4,6 +4,7 @@ import RocketPlanning
 /// Databases of one PostgreSQL server: one for the management of the apps, and one for each app.
 package final class PostgresProvider: DatabaseProvider {
     package let driver = "postgres"
+    package let isShared = true
     private let settings: PostgresSettings
     private let reactor: PostgresReactor
     /// Makes and drops databases, over a connection to the management database.
@@ -62,10 +63,53 @@ package final class PostgresProvider: DatabaseProvider {
         await maintenance.close()
     }
 
+    package func draftName(_ identity: String) -> String {
+        "\(settings.appPrefix)~\(identity)"
+    }
+
+    package func exists(_ databaseName: String) async throws -> Bool {
+        try await Self.exists(databaseName, administration)
+    }
+
     package func create(_ databaseName: String) async throws -> Bool {
-        guard try await !Self.exists(databaseName, administration) else { return false }
-        try await Self.make(databaseName, administration)
-        return true
+        do {
+            try await Self.make(databaseName, administration)
+            return true
+        } catch DatabaseFailure.uniqueViolation {
+            return false
+        }
+    }
+
+    package func rename(_ databaseName: String, to newName: String) async throws -> Bool {
+        let (old, new) = (SQLDialect.postgres.quote(databaseName), SQLDialect.postgres.quote(newName))
+        do {
+            try await administration.execute("ALTER DATABASE \(old) RENAME TO \(new)")
+            return true
+        } catch DatabaseFailure.uniqueViolation {
+            return false
+        }
+    }
+
+    /// The channel of the hints, in the management database.
+    private static let channel = "rocket"
+
+    package func announce(_ hint: String) async {
+        let statement = SQLStatement("SELECT pg_notify($1, $2)", binds: [.text(Self.channel), .text(hint)])
+        do {
+            _ = try await administration.write([statement])
+        } catch {
+            // The others find out by themselves, a little later.
+            logger.debug("a hint was not sent", metadata: ["cause": "\(error)"])
+        }
+    }
+
+    package func listen(_ body: @escaping @Sendable (String) -> Void) async {
+        let target = PostgresTarget(
+            parameters: settings.parameters,
+            database: settings.managementDatabase,
+            maximumConnections: 1
+        )
+        reactor.post(.listen(target, channel: Self.channel, body))
     }
 
     private static func exists(_ name: String, _ database: PostgresDatabase) async throws -> Bool {

@@ -7,7 +7,7 @@
         private let epoll: Int32
         private let wakeUp: WakeUp
         private var events = [epoll_event](repeating: epoll_event(), count: 256)
-        private static let wakeUpToken = UInt64.max
+        private static let wakeUpToken = UInt64(1) << 63
 
         /// - Throws: ``DatabaseFailure/unavailable(cause:)`` where the process has no descriptors left.
         init(_ wakeUp: WakeUp) throws(DatabaseFailure) {
@@ -29,7 +29,7 @@
             guard descriptor >= 0 else { return }
             var event = epoll_event()
             event.events = EPOLLIN.rawValue | (toWrite ? EPOLLOUT.rawValue : 0)
-            event.data.u64 = UInt64(token)
+            event.data.u64 = UInt64(bitPattern: Int64(token))
             if epoll_ctl(epoll, EPOLL_CTL_MOD, descriptor, &event) != 0 {
                 epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event)
             }
@@ -50,7 +50,7 @@
                 if event.data.u64 == Self.wakeUpToken {
                     wakeUp.clear()
                 } else {
-                    body(Int(event.data.u64))
+                    body(Int(Int64(bitPattern: event.data.u64)))
                 }
             }
         }

@@ -126,12 +126,15 @@ struct SQLiteAccess: ~Copyable {
             return .foreignKeyViolation(cause: message)
         default: break
         }
-        if deadline.isOver { return .unavailable(cause: "interrupted: \(message)") }
+        if deadline.isCancelled { return .unavailable(cause: "the database is closed") }
+        if deadline.isOver { return .timedOut(cause: message) }
         switch sqlite3_errcode(connection) {
         case SQLITE_CONSTRAINT where message.hasPrefix("FOREIGN KEY"): return .foreignKeyViolation(cause: message)
         case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_IOERR, SQLITE_CANTOPEN, SQLITE_READONLY, SQLITE_CORRUPT,
             SQLITE_NOTADB, SQLITE_INTERRUPT, SQLITE_NOMEM:
             return .unavailable(cause: message)
+        case SQLITE_ERROR where message.hasPrefix("no such ") || message.contains(" has no column named "):
+            return .schemaMismatch(cause: message)
         default: return .fault(cause: message)
         }
     }

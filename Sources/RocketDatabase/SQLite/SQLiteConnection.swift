@@ -104,7 +104,9 @@ final class StatementDeadline: @unchecked Sendable {
     private let limit: Duration
     private var deadline: ContinuousClock.Instant
     /// Set by any thread when the database is closed.
-    private let isCancelled = Atomic<Bool>(false)
+    private let cancellation = Atomic<Bool>(false)
+
+    var isCancelled: Bool { cancellation.load(ordering: .relaxed) }
 
     /// SQLite asks after so many steps of its virtual machine: some tenths of a millisecond.
     private static let stepsBetweenChecks: Int32 = 20_000
@@ -123,12 +125,12 @@ final class StatementDeadline: @unchecked Sendable {
 
     /// Whether the script that runs must end.
     var isOver: Bool {
-        isCancelled.load(ordering: .relaxed) || ContinuousClock.now > deadline
+        isCancelled || ContinuousClock.now > deadline
     }
 
     /// Ends the script that runs and all that follow; safe to call from any thread.
     func cancel() {
-        isCancelled.store(true, ordering: .relaxed)
+        cancellation.store(true, ordering: .relaxed)
     }
 
     fileprivate func install(on database: Database) {

@@ -5,6 +5,7 @@ package import Logging
 /// Databases as files: `management.db` in the data directory and `apps/<name>.db`.
 package final class SQLiteProvider: DatabaseProvider {
     package let driver = "sqlite"
+    package let isShared = false
     private let directory: URL
     private let settings: SQLiteSettings
     private let logger: Logger
@@ -26,6 +27,31 @@ package final class SQLiteProvider: DatabaseProvider {
     package func databaseName(ofApp name: String) -> String {
         name + ".db"
     }
+
+    package func draftName(_ identity: String) -> String {
+        "~\(identity).db"
+    }
+
+    package func exists(_ databaseName: String) async throws -> Bool {
+        FileManager.default.fileExists(atPath: file(databaseName).path)
+    }
+
+    /// A second link to the file, as renaming would replace a file that is there.
+    package func rename(_ databaseName: String, to newName: String) async throws -> Bool {
+        let (old, new) = (file(databaseName).path, file(newName).path)
+        return try await onQueue {
+            guard link(old, new) == 0 else {
+                if errno == EEXIST { return false }
+                throw DatabaseFailure.unavailable(cause: "\(new): \(String(cString: strerror(errno)))")
+            }
+            try FileManager.default.removeItem(atPath: old)
+            return true
+        }
+    }
+
+    package func announce(_ hint: String) async {}
+
+    package func listen(_ body: @escaping @Sendable (String) -> Void) async {}
 
     package func openManagement() async throws -> any AppDatabase {
         let url = directory.appendingPathComponent("management.db")

@@ -20,24 +20,44 @@ package struct AppStore: Sendable {
         statement("SELECT \(Self.columns) FROM \"_apps\" WHERE \"name\" = ", [.text(name)], .values)
     }
 
-    package func insert(_ app: StoredApp, now: Timestamp) -> SQLStatement {
+    /// - Parameter lease: until when nobody but its maker touches an app that is not whole yet.
+    package func insert(_ app: StoredApp, lease: Timestamp, now: Timestamp) -> SQLStatement {
         statement(
-            "INSERT INTO \"_apps\" (\(Self.columns), \"created_at\") VALUES (",
+            "INSERT INTO \"_apps\" (\(Self.columns), \"lease_until\", \"created_at\") VALUES (",
             [
                 .text(app.name), .text(app.displayName), .text(app.databaseName), .text(app.driver),
-                .text(app.status.rawValue), .text(app.identity), .integer(now.microseconds),
+                .text(app.status.rawValue), .text(app.identity), .integer(lease.microseconds),
+                .integer(now.microseconds),
             ],
             closing: ")"
         )
     }
 
-    /// By its identity: a namesake that was made since is another app.
-    package func setStatus(_ status: StoredApp.Status, of app: StoredApp) -> SQLStatement {
-        statement(
-            "UPDATE \"_apps\" SET \"status\" = ",
-            [.text(status.rawValue), .text(app.identity)],
-            separator: " WHERE \"identity\" = "
-        )
+    /// By its identity: a namesake that was made since is another app. It changes no row where the app does not have
+    /// the status `old` any more, or somebody else holds the lease on it.
+    ///
+    /// - Parameter now: nil where this server holds the lease itself.
+    package func move(
+        _ app: StoredApp,
+        from old: StoredApp.Status,
+        to new: StoredApp.Status,
+        lease: Timestamp,
+        unlessLeasedAt now: Timestamp?
+    ) -> SQLStatement {
+        var sql = SQLBuilder(dialect)
+        sql.append("UPDATE \"_apps\" SET \"status\" = ")
+        sql.bind(stored: .text(new.rawValue))
+        sql.append(", \"lease_until\" = ")
+        sql.bind(stored: .integer(lease.microseconds))
+        sql.append(" WHERE \"identity\" = ")
+        sql.bind(stored: .text(app.identity))
+        sql.append(" AND \"status\" = ")
+        sql.bind(stored: .text(old.rawValue))
+        if let now {
+            sql.append(" AND \"lease_until\" < ")
+            sql.bind(stored: .integer(now.microseconds))
+        }
+        return sql.statement()
     }
 
     package func delete(_ app: StoredApp) -> SQLStatement {

@@ -65,9 +65,7 @@ package struct DefinitionStore: Sendable {
         where before[key]?.content != row.content {
             statements.append(before[key] == nil ? insert(key, row.content, now) : update(key, row.content, now))
         }
-        statements.append(
-            SQLStatement("UPDATE \"_meta\" SET \"value\" = \"value\" + 1 WHERE \"key\" = 'definitions_version'")
-        )
+        statements.append(MetaStore.raise(.definitionsVersion))
         return statements
     }
 

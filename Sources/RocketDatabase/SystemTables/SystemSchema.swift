@@ -21,7 +21,8 @@ package enum SystemSchema: Sendable {
                     """
                     INSERT INTO "_meta" ("key", "value") VALUES ('definitions_version', 1)
                     """,
-                ] + Self.accountTables(prefix: "_")
+                ] + Self.accountTables(prefix: "_"),
+                [Self.insertVersion(.accountsVersion)],
             ]
         case .management:
             [
@@ -31,9 +32,19 @@ package enum SystemSchema: Sendable {
                     "db_name" TEXT NOT NULL, "db_driver" TEXT NOT NULL, "status" TEXT NOT NULL,
                     "identity" TEXT NOT NULL, "created_at" BIGINT NOT NULL)
                     """
-                ] + Self.accountTables(prefix: "_platform_")
+                ] + Self.accountTables(prefix: "_platform_"),
+                [
+                    "ALTER TABLE \"_apps\" ADD COLUMN \"lease_until\" BIGINT NOT NULL DEFAULT 0",
+                    "CREATE TABLE \"_secrets\" (\"name\" TEXT PRIMARY KEY NOT NULL, \"value\" TEXT NOT NULL)",
+                    Self.insertVersion(.accountsVersion),
+                    Self.insertVersion(.appsVersion),
+                ],
             ]
         }
+    }
+
+    private static func insertVersion(_ key: MetaKey) -> String {
+        "INSERT INTO \"_meta\" (\"key\", \"value\") VALUES ('\(key.rawValue)', 1)"
     }
 
     private static func accountTables(prefix: String) -> [String] {

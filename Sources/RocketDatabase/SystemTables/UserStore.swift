@@ -97,7 +97,10 @@ package struct UserStore: Sendable {
         sql.bind(stored: .integer(now.microseconds))
         sql.append(" WHERE \"id\" = ")
         sql.bind(stored: .text(user.id))
-        return [sql.statement(), revokeRefreshTokens(ofUser: user.id), raiseFloor(user.id, user.tokenVersion + 1, now)]
+        return [
+            sql.statement(), revokeRefreshTokens(ofUser: user.id), raiseFloor(user.id, user.tokenVersion + 1, now),
+            MetaStore.raise(.accountsVersion),
+        ]
     }
 
     // MARK: refresh tokens

@@ -25,6 +25,8 @@ package struct Accounts: Sendable {
     /// Tells the accounts of this place from others' in the limiter that all share.
     private let place: String
     private let dependencies: EngineDependencies
+    /// Called after tokens have been ended.
+    private let changed: @Sendable () async -> Void
 
     /// Reads the token floors that still matter.
     ///
@@ -35,7 +37,8 @@ package struct Accounts: Sendable {
         place: String,
         hasher: PasswordHasher,
         limiter: LoginLimiter,
-        dependencies: EngineDependencies
+        dependencies: EngineDependencies,
+        changed: @escaping @Sendable () async -> Void
     ) async throws {
         self.database = database
         self.hasher = hasher
@@ -43,10 +46,21 @@ package struct Accounts: Sendable {
         store = UserStore(database.dialect, schema: schema)
         self.limiter = limiter
         self.place = place
+        self.changed = changed
+        floors = TokenFloors()
+        try await readFloors(at: 0)
+    }
+
+    /// Reads the token floors again where another server has raised one.
+    func keepFloors(at version: Int64) async throws {
+        if version > floors.version { try await readFloors(at: version) }
+    }
+
+    private func readFloors(at version: Int64) async throws {
         let since = dependencies.now().adding(seconds: -Self.accessTokenSeconds)
         let rows = try await database.read([store.floors(raisedAfter: since)])[0].rows
         let pairs = rows.compactMap { row in row[0].textValue.flatMap { id in row[1].integerValue.map { (id, $0) } } }
-        floors = TokenFloors(Dictionary(pairs, uniquingKeysWith: max))
+        floors.merge(Dictionary(pairs, uniquingKeysWith: max), at: version)
     }
 
     /// E-mails are compared trimmed and without case.
@@ -223,6 +237,7 @@ package struct Accounts: Sendable {
             throw RequestFailure(.unauthorized, "The old password is wrong")
         }
         floors.raise(user.id, to: version)
+        await changed()
     }
 
     // MARK: parts

@@ -1,6 +1,6 @@
 package import RocketDatabase
 package import RocketModel
-package import RocketPlanning
+import RocketPlanning
 
 /// One app while it is open: its database, the snapshot in force, its accounts.
 package final class AppContext: Sendable {
@@ -9,14 +9,38 @@ package final class AppContext: Sendable {
     package let snapshots: SnapshotStore
     package let metadata: MetadataWriter
     package let accounts: Accounts
+    let check = SharedCheck()
 
-    package init(stored: StoredApp, database: any AppDatabase, snapshot: AppSnapshot, accounts: Accounts) {
+    init(
+        stored: StoredApp,
+        database: any AppDatabase,
+        snapshot: AppSnapshot,
+        accounts: Accounts,
+        changed: @escaping @Sendable () async -> Void
+    ) {
         self.stored = stored
         self.database = database
         self.accounts = accounts
         snapshots = SnapshotStore(snapshot)
-        metadata = MetadataWriter(database: database, snapshots: snapshots)
+        metadata = MetadataWriter(database: database, snapshots: snapshots, changed: changed)
+    }
+
+    /// Looks whether another server has changed what this one remembers.
+    func look() async throws {
+        try await check.run { [database, snapshots, accounts] in
+            let versions = MetaStore.read(try await database.read([MetaStore.versions])[0])
+            if let version = versions[.definitionsVersion], version > snapshots.current.version {
+                snapshots.swap(to: try await MetadataWriter.load(from: database))
+            }
+            if let version = versions[.accountsVersion] { try await accounts.keepFloors(at: version) }
+        }
     }
 
     package var name: String { stored.name }
+
+    /// Looks now whether the metadata has changed since a request took its snapshot.
+    package func hasChanged(since version: Int64) async -> Bool {
+        do { try await look() } catch { return false }
+        return snapshots.current.version != version
+    }
 }

@@ -26,7 +26,7 @@ package struct AppSettings: Sendable {
 /// The apps of this server: makes, opens, closes and removes them, one open per app whatever the number of
 /// requests at once.
 package final class AppRegistry: Sendable {
-    private enum Entry {
+    enum Entry {
         /// Somebody opens it; others await the same task. Next: `open`, or gone where that fails.
         case opening(Task<AppContext, any Error>, users: Int)
         /// Next: `leaving` when it is idle, `draining` when it is deleted.
@@ -51,16 +51,19 @@ package final class AppRegistry: Sendable {
         }
     }
 
-    private let provider: any DatabaseProvider
+    let provider: any DatabaseProvider
     package let management: any AppDatabase
     package let platform: Accounts
-    private let store: AppStore
-    private let settings: AppSettings
+    let store: AppStore
+    let settings: AppSettings
     private let hasher: PasswordHasher
     /// One for all apps: opening and closing one forgets no failed sign-in, and an address counts over all of them.
     private let limiter: LoginLimiter
     package let dependencies: EngineDependencies
-    private let entries = Mutex<[String: Entry]>([:])
+    let entries = Mutex<[String: Entry]>([:])
+    /// The state of the list of apps that the open ones were held against.
+    let appsVersion = Mutex<Int64>(0)
+    let managementCheck = SharedCheck()
 
     /// Opens the management database, brings it up to date, seeds the platform's administrator, and sweeps what a
     /// crash left half made.
@@ -68,7 +71,8 @@ package final class AppRegistry: Sendable {
         self.provider = provider
         self.settings = settings
         self.dependencies = dependencies
-        management = try await provider.openManagement()
+        let management = try await provider.openManagement()
+        self.management = management
         try await SystemSchema.management.migrate(management)
         store = AppStore(management.dialect)
         hasher = PasswordHasher(cost: settings.bcryptCost, randomBytes: dependencies.randomBytes)
@@ -80,7 +84,7 @@ package final class AppRegistry: Sendable {
             hasher: hasher,
             limiter: limiter,
             dependencies: dependencies
-        )
+        ) { await provider.announce(Hint.platform.text) }
         try await seed(
             "platform@localhost",
             settings.platformPassword,
@@ -88,10 +92,12 @@ package final class AppRegistry: Sendable {
             in: platform,
             of: "the platform"
         )
-        try await sweepUnfinished()
+        // A data directory that is this process's alone has no other that could still be at work.
+        try await sweepUnfinished(ignoresLeases: !provider.isShared)
+        await provider.listen { [weak self] hint in self?.heard(hint) }
     }
 
-    private func seed(_ email: String, _ password: String?, role: String, in accounts: Accounts, of place: String)
+    func seed(_ email: String, _ password: String?, role: String, in accounts: Accounts, of place: String)
         async throws
     {
         guard try await !accounts.hasUsers() else { return }
@@ -105,18 +111,6 @@ package final class AppRegistry: Sendable {
         }
     }
 
-    private func sweepUnfinished() async throws {
-        for app in try await all(includingUnfinished: true) where app.status != .active {
-            dependencies.logger.notice("removing the app \(app.name), which a crash left \(app.status.rawValue)")
-            do {
-                try await provider.drop(app.databaseName)
-                _ = try await management.write([store.delete(app)])
-            } catch {
-                dependencies.logger.error("the app \(app.name) can't be removed", metadata: ["cause": "\(error)"])
-            }
-        }
-    }
-
     // MARK: the list
 
     /// Every app, oldest first.
@@ -124,7 +118,7 @@ package final class AppRegistry: Sendable {
         try await all(includingUnfinished: false)
     }
 
-    private func all(includingUnfinished: Bool) async throws -> [StoredApp] {
+    func all(includingUnfinished: Bool) async throws -> [StoredApp] {
         let apps = try await management.read([store.all])[0].rows.compactMap(store.read)
         return includingUnfinished ? apps : apps.filter { $0.status == .active }
     }
@@ -136,7 +130,7 @@ package final class AppRegistry: Sendable {
         return app
     }
 
-    private static func notFound(_ name: String) -> RequestFailure {
+    static func notFound(_ name: String) -> RequestFailure {
         RequestFailure(.appNotFound, "There is no app \"\(name.prefix(100))\"")
     }
 
@@ -145,165 +139,8 @@ package final class AppRegistry: Sendable {
         name.utf8.count <= 50 && isRocketName(name.replacing("-", with: "_"))
     }
 
-    private static func isRocketName(_ name: String) -> Bool {
+    static func isRocketName(_ name: String) -> Bool {
         RocketModel.isValidName(name)
-    }
-
-    // MARK: making and removing
-
-    /// - Throws: 422 for a name that can't be one, 409 for one that is taken.
-    package func create(name: String, displayName: String?, driver: String?) async throws -> StoredApp {
-        try checkNew(name: name, displayName: displayName, driver: driver)
-        let app = StoredApp(
-            name: name,
-            displayName: displayName ?? name,
-            databaseName: provider.databaseName(ofApp: name),
-            driver: provider.driver,
-            status: .creating,
-            identity: Data(dependencies.randomBytes(16)).base64EncodedString()
-        )
-        do {
-            _ = try await management.write([store.insert(app, now: dependencies.now())])
-        } catch DatabaseFailure.uniqueViolation {
-            throw Self.taken(name)
-        }
-        // The row is ours, so the name is: nobody opens the app before it is whole.
-        entries.withLock { $0[name] = .closed }
-        defer { entries.withLock { entries in if case .closed? = entries[name] { entries[name] = nil } } }
-        do {
-            guard try await provider.create(app.databaseName) else { throw Self.taken(name) }
-        } catch {
-            await discard(app, dropsDatabase: false)
-            throw error
-        }
-        do {
-            try await furnish(app)
-            _ = try await management.write([store.setStatus(.active, of: app)])
-        } catch {
-            await discard(app, dropsDatabase: true)
-            throw error
-        }
-        return try await self.app(name)
-    }
-
-    /// Takes back what a creation that failed has made. What can't be taken back now is swept at the next start.
-    private func discard(_ app: StoredApp, dropsDatabase: Bool) async {
-        do {
-            if dropsDatabase { try await provider.drop(app.databaseName) }
-            _ = try await management.write([store.delete(app)])
-        } catch {
-            dependencies.logger.error("the app \(app.name) is left half made", metadata: ["cause": "\(error)"])
-        }
-    }
-
-    private static func taken(_ name: String) -> RequestFailure {
-        RequestFailure(
-            .conflict,
-            "There is an app or a database \"\(name)\" already",
-            details: [FailureDetail(field: "name", message: "is taken")]
-        )
-    }
-
-    private func checkNew(name: String, displayName: String?, driver: String?) throws(RequestFailure) {
-        var violations: [FailureDetail] = []
-        if !Self.isValidName(name) {
-            violations.append(
-                FailureDetail(
-                    field: "name",
-                    rule: .type,
-                    message: "a lower-case letter, then at most 49 of a-z, 0-9, _ and -"
-                )
-            )
-        }
-        if let displayName, displayName.utf8.contains(0) || displayName.utf8.count > 200 {
-            violations.append(
-                FailureDetail(field: "display_name", rule: .type, message: "has at most 200 bytes and no NUL")
-            )
-        }
-        if let driver, driver != provider.driver {
-            violations.append(
-                FailureDetail(
-                    field: "db_driver",
-                    rule: .enum,
-                    message: "this server keeps its apps on \(provider.driver)"
-                )
-            )
-        }
-        guard violations.isEmpty else { throw .validation(violations) }
-    }
-
-    /// The engine's own tables and the first administrator.
-    private func furnish(_ app: StoredApp) async throws {
-        let context = try await open(app)
-        do {
-            try await seed(
-                "admin@localhost",
-                settings.adminPassword,
-                role: "admin",
-                in: context.accounts,
-                of: "the app \(app.name)"
-            )
-        } catch {
-            await context.database.close()
-            throw error
-        }
-        await context.database.close()
-    }
-
-    /// Ends the app's requests, then removes its database. Where that fails, a further call goes on with it.
-    ///
-    /// - Throws: 404 `APP_NOT_FOUND`.
-    package func delete(_ name: String) async throws {
-        let row = Self.isValidName(name) ? try await management.read([store.app(name)])[0].rows.first : nil
-        guard let app = row.flatMap(store.read), app.status != .creating else { throw Self.notFound(name) }
-        let context = try await claimForDeletion(name)
-        defer { entries.withLock { $0[name] = nil } }
-        guard try await management.write([store.setStatus(.deleting, of: app)])[0].changes == 1 else {
-            await context?.database.close()
-            throw Self.notFound(name)
-        }
-        if let context {
-            await waitForRequests(of: name)
-            await context.database.close()
-        }
-        try await provider.drop(app.databaseName)
-        _ = try await management.write([store.delete(app)])
-    }
-
-    /// Shuts the door: from here on no request gets in, and no second deletion.
-    ///
-    /// - Throws: 404 where somebody deletes or makes it already.
-    private func claimForDeletion(_ name: String) async throws -> AppContext? {
-        while true {
-            let claim = entries.withLock { entries -> (isDone: Bool, context: AppContext?)? in
-                switch entries[name] {
-                case .open(let context, let users, _):
-                    entries[name] = .draining(context, users: users)
-                    return (true, context)
-                case nil:
-                    entries[name] = .closed
-                    return (true, nil)
-                case .opening, .leaving: return (false, nil)
-                case .draining, .closed: return nil
-                }
-            }
-            guard let claim else { throw Self.notFound(name) }
-            if claim.isDone { return claim.context }
-            try await Task.sleep(for: .milliseconds(5))
-        }
-    }
-
-    /// Waits until the last request has ended, or the time is over.
-    private func waitForRequests(of name: String) async {
-        let deadline = ContinuousClock.now + settings.deletionGrace
-        while ContinuousClock.now < deadline {
-            let isFree = entries.withLock { entries in
-                if case .draining(_, let users)? = entries[name] { return users == 0 }
-                return true
-            }
-            if isFree { return }
-            do { try await Task.sleep(for: .milliseconds(5)) } catch { return }
-        }
     }
 
     // MARK: using
@@ -314,6 +151,7 @@ package final class AppRegistry: Sendable {
     package func withApp<Value>(_ name: String, _ body: (AppContext) async throws -> Value) async throws -> Value {
         let context = try await acquire(name)
         defer { release(context) }
+        try await freshen(context)
         return try await body(context)
     }
 
@@ -395,8 +233,10 @@ package final class AppRegistry: Sendable {
         }
     }
 
-    private func open(_ app: StoredApp) async throws -> AppContext {
-        let database = try await provider.open(app.databaseName)
+    /// - Parameter databaseName: nil for the app's own; another one while it is made.
+    func open(_ app: StoredApp, databaseName: String? = nil) async throws -> AppContext {
+        let database = try await provider.open(databaseName ?? app.databaseName)
+        let changed: @Sendable () async -> Void = { [provider] in await provider.announce(Hint.app(app.identity).text) }
         do {
             try await SystemSchema.app.migrate(database)
             return AppContext(
@@ -409,8 +249,10 @@ package final class AppRegistry: Sendable {
                     place: app.identity,
                     hasher: hasher,
                     limiter: limiter,
-                    dependencies: dependencies
-                )
+                    dependencies: dependencies,
+                    changed: changed
+                ),
+                changed: changed
             )
         } catch {
             await database.close()

@@ -9,10 +9,13 @@ package struct MetadataWriter: Sendable {
 
     private let database: any AppDatabase
     private let snapshots: SnapshotStore
+    /// Called after a change is in force here.
+    private let changed: @Sendable () async -> Void
 
-    package init(database: any AppDatabase, snapshots: SnapshotStore) {
+    init(database: any AppDatabase, snapshots: SnapshotStore, changed: @escaping @Sendable () async -> Void) {
         self.database = database
         self.snapshots = snapshots
+        self.changed = changed
     }
 
     /// - Parameter rows: statements that fill the changed tables, made from the new snapshot, run in the same
@@ -33,6 +36,7 @@ package struct MetadataWriter: Sendable {
         )
         let snapshot = try await database.write(script, mode: .alone)
         snapshots.swap(to: snapshot)
+        await changed()
         return snapshot
     }
 

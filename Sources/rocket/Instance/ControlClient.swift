@@ -27,7 +27,9 @@ struct ControlClient: Sendable {
         _ body: (ControlClient) async throws -> Value
     ) async throws -> Value {
         let path = configuration.text("database.data_dir") ?? "data"
-        guard makesDirectory || FileManager.default.fileExists(atPath: path) else {
+        if case .sqlite = try StoreChoice(configuration), !makesDirectory,
+            !FileManager.default.fileExists(atPath: path)
+        {
             throw CommandFailure("\(path): there is no data directory here; name it with --data-dir", .unavailable)
         }
         var quiet = Logger(label: "rocket")

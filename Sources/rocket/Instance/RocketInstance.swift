@@ -5,14 +5,15 @@ import RocketEngine
 import RocketModel
 import RocketServer
 
-/// A Rocket on a data directory, put together from its configuration: all but the sockets.
+/// A Rocket on its databases, put together from its configuration: all but the sockets.
 struct RocketInstance: Sendable {
     let responder: RocketResponder
     let apps: AppRegistry
     let settings: ServerSettings
     let logger: Logger
-    let directory: URL
-    private let lock: DataDirectoryLock
+    /// The data directory that this process holds; nil on PostgreSQL, which any number of processes may work on.
+    let directory: URL?
+    private let lock: DataDirectoryLock?
 
     /// The socket on which commands reach a server that runs.
     static func socketPath(in directory: URL) -> String {
@@ -25,11 +26,22 @@ struct RocketInstance: Sendable {
         // Nothing that this process makes is for others to read: databases, secrets, sockets.
         umask(0o077)
         try checkPasswords(configuration)
+        switch try StoreChoice(configuration) {
+        case .sqlite: return try await openFiles(configuration, logger)
+        case .postgres(let settings): return try await openPostgres(settings, configuration, logger)
+        }
+    }
+
+    private static func openFiles(_ configuration: LoadedConfiguration, _ logger: Logger) async throws
+        -> RocketInstance?
+    {
         let directory = URL(fileURLWithPath: configuration.text("database.data_dir") ?? "data", isDirectory: true)
         guard let lock = try DataDirectoryLock(directory: directory) else { return nil }
-        let dependencies = EngineDependencies.system(logger: logger)
-        let secrets = try SecretsFile.secrets(for: configuration, in: directory, randomBytes: dependencies.randomBytes)
         do {
+            let dependencies = EngineDependencies.system(logger: logger)
+            let secrets = try await ServerSecrets(configuration).complete {
+                try SecretsFile.stored($0, in: directory, dependencies.randomBytes)
+            }
             var store = SQLiteSettings()
             store.synchronous = configuration.text("database.synchronous").flatMap(SQLiteSynchronous.init) ?? .full
             store.statementLimit = .seconds(configuration.whole("server.request_timeout_s"))
@@ -38,26 +50,57 @@ struct RocketInstance: Sendable {
                 settings: appSettings(configuration),
                 dependencies: dependencies
             )
-            let settings = serverSettings(configuration)
-            let services = ServerServices(apps: apps, secrets: secrets, settings: settings)
-            return RocketInstance(
-                responder: RocketResponder(services: services),
-                apps: apps,
-                settings: settings,
-                logger: logger,
-                directory: directory,
-                lock: lock
-            )
-        } catch DatabaseFailure.unavailable(let cause) {
-            lock.release()
-            throw CommandFailure("the database can't be opened: \(firstLine(cause))", .unavailable)
+            return RocketInstance(apps, secrets, configuration, logger, directory, lock)
         } catch {
             lock.release()
-            throw CommandFailure(
-                "\(directory.path): can't start on this directory: \(firstLine("\(error)"))",
-                .unavailable
-            )
+            throw words(for: error, "\(directory.path): can't start on this directory")
         }
+    }
+
+    private static func openPostgres(
+        _ store: PostgresSettings,
+        _ configuration: LoadedConfiguration,
+        _ logger: Logger
+    ) async throws -> RocketInstance {
+        let chosen = try ServerSecrets(configuration)
+        let dependencies = EngineDependencies.system(logger: logger)
+        do {
+            let apps = try await AppRegistry(
+                provider: try PostgresProvider(settings: store, logger: logger),
+                settings: appSettings(configuration),
+                dependencies: dependencies
+            )
+            let secrets = try await chosen.complete { names in
+                try await apps.sharedSecrets(names) { Data(dependencies.randomBytes(32)).base64EncodedString() }
+            }
+            return RocketInstance(apps, secrets, configuration, logger, nil, nil)
+        } catch {
+            throw words(for: error, "can't start on PostgreSQL")
+        }
+    }
+
+    private static func words(for error: any Error, _ place: String) -> any Error {
+        switch error {
+        case let failure as CommandFailure: failure
+        case DatabaseFailure.unavailable(let cause): CommandFailure("\(place): \(firstLine(cause))", .unavailable)
+        default: CommandFailure("\(place): \(firstLine("\(error)"))", .unavailable)
+        }
+    }
+
+    private init(
+        _ apps: AppRegistry,
+        _ secrets: Secrets,
+        _ configuration: LoadedConfiguration,
+        _ logger: Logger,
+        _ directory: URL?,
+        _ lock: DataDirectoryLock?
+    ) {
+        settings = Self.serverSettings(configuration)
+        responder = RocketResponder(services: ServerServices(apps: apps, secrets: secrets, settings: settings))
+        self.apps = apps
+        self.logger = logger
+        self.directory = directory
+        self.lock = lock
     }
 
     /// - Throws: ``CommandFailure`` for a first password that can't be one, or that everybody knows in production.
@@ -97,6 +140,6 @@ struct RocketInstance: Sendable {
 
     func close() async {
         await apps.close()
-        lock.release()
+        lock?.release()
     }
 }

@@ -65,7 +65,7 @@ enum RunningServer {
             logger.notice("listening on \(address)")
             await onReady(address)
         }
-        var services: [any Service] = [clients, IdleApps(apps: instance.apps)]
+        var services: [any Service] = [clients, AppHousekeeping(apps: instance.apps)]
         if let commands = commandSocket(instance, quiet) { services.insert(commands, at: 0) }
         var group = ServiceGroupConfiguration(
             services: services,
@@ -80,7 +80,8 @@ enum RunningServer {
     private static let maximumSocketPath = 103
 
     private static func commandSocket(_ instance: RocketInstance, _ logger: Logger) -> Application<RocketResponder>? {
-        let path = RocketInstance.socketPath(in: instance.directory)
+        guard let directory = instance.directory else { return nil }
+        let path = RocketInstance.socketPath(in: directory)
         guard path.utf8.count <= maximumSocketPath else {
             instance.logger.warning("\(path) is too long for a socket: commands need the server stopped")
             return nil
@@ -127,16 +128,13 @@ enum RunningServer {
     }
 }
 
-/// Closes apps that nobody has asked for in a while.
-private struct IdleApps: Service {
+/// Keeps up with other servers and closes apps that nobody has asked for in a while.
+private struct AppHousekeeping: Service {
     let apps: AppRegistry
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                do { try await Task.sleep(for: .seconds(60)) } catch { return }
-                await apps.closeIdleApps()
-            }
+            await apps.keepHouse()
         }
     }
 }

@@ -4,34 +4,8 @@ import RocketModel
 
 /// The secrets that were not configured: made at first boot, kept in the data directory, readable by its owner only.
 enum SecretsFile {
-    /// - Throws: ``CommandFailure`` in production where one is missing or too short, or where the file can't be used.
-    static func secrets(
-        for configuration: LoadedConfiguration,
-        in directory: URL,
-        randomBytes: (Int) -> [UInt8]
-    ) throws -> Secrets {
-        let names = ["jwt_secret", "platform_jwt_secret", "encryption_key"]
-        if configuration.isProduction { try requireAll(names, configuration) }
-        let missing = names.filter { !configuration.isGiven($0) }
-        let made = missing.isEmpty ? [:] : try stored(names, in: directory, randomBytes)
-        let value = { (name: String) in configuration.text(name) ?? made[name] ?? "" }
-        return Secrets(jwt: value(names[0]), platformJWT: value(names[1]), encryption: value(names[2]))
-    }
-
-    private static func requireAll(_ names: [String], _ configuration: LoadedConfiguration) throws {
-        for name in names {
-            guard let value = configuration.text(name), value.utf8.count >= 32 else {
-                let environmentName = "ROCKET_" + name.uppercased()
-                throw CommandFailure(
-                    "production needs \(name) (\(environmentName)) with at least 32 bytes, such as from: openssl rand -hex 32",
-                    .configuration
-                )
-            }
-        }
-    }
-
-    private static func stored(_ names: [String], in directory: URL, _ randomBytes: (Int) -> [UInt8]) throws -> [String:
-        String]
+    /// - Throws: ``CommandFailure`` where the file can't be used.
+    static func stored(_ names: [String], in directory: URL, _ randomBytes: (Int) -> [UInt8]) throws -> [String: String]
     {
         let path = directory.appendingPathComponent("secrets.json").path
         if let data = FileManager.default.contents(atPath: path) {

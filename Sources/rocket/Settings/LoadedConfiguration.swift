@@ -42,7 +42,16 @@ struct LoadedConfiguration: Sendable {
             let found = given.first { !$0.value.isEmpty || !key.isSecret }
             entries.append(Entry(key: key, value: found?.value ?? key.fallback, source: found?.source ?? "default"))
         }
-        self.entries = entries
+        self.entries = Self.choosingDriver(entries)
+    }
+
+    /// A URL means PostgreSQL, unless the driver says otherwise.
+    private static func choosingDriver(_ entries: [Entry]) -> [Entry] {
+        guard entries.contains(where: { $0.key.name == "database.url" && $0.value != nil }) else { return entries }
+        return entries.map { entry in
+            guard entry.key.name == "database.driver", entry.source == "default" else { return entry }
+            return Entry(key: entry.key, value: "postgres", source: "database.url")
+        }
     }
 
     private static func reader(_ values: [String: String]) -> ConfigReader {

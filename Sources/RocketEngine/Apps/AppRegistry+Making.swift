@@ -1,0 +1,270 @@
+import Foundation
+import Logging
+import RocketDatabase
+package import RocketModel
+import RocketPlanning
+import Synchronization
+
+// Making and removing apps, all or nothing, on one server or on several. An app begins as a row with a lease; its
+// database has a draft's name until it is whole. Whatever a crash leaves is known by its row, and is taken back by
+// whoever finds the lease run out.
+
+extension AppRegistry {
+    /// How long an app may take to be made.
+    private static let makingSeconds: Int64 = 120
+
+    /// - Throws: 422 for a name that can't be one, 409 for one that is taken.
+    package func create(name: String, displayName: String?, driver: String?) async throws -> StoredApp {
+        try checkNew(name: name, displayName: displayName, driver: driver)
+        let app = StoredApp(
+            name: name,
+            displayName: displayName ?? name,
+            databaseName: provider.databaseName(ofApp: name),
+            driver: provider.driver,
+            status: .creating,
+            identity: Data(dependencies.randomBytes(16)).base64EncodedString()
+        )
+        guard try await !provider.exists(app.databaseName) else { throw Self.taken(name) }
+        let now = dependencies.now()
+        do {
+            _ = try await management.write([
+                store.insert(app, lease: now.adding(seconds: Self.makingSeconds), now: now)
+            ])
+        } catch DatabaseFailure.uniqueViolation {
+            throw Self.taken(name)
+        }
+        // The row is ours, so the name is: nobody opens the app before it is whole.
+        entries.withLock { $0[name] = .closed }
+        defer { entries.withLock { entries in if case .closed? = entries[name] { entries[name] = nil } } }
+        do {
+            try await make(app)
+        } catch {
+            await discard(app)
+            throw error
+        }
+        await provider.announce(Hint.apps.text)
+        return try await self.app(name)
+    }
+
+    private func make(_ app: StoredApp) async throws {
+        let draft = draftName(app)
+        guard try await provider.create(draft) else { throw Self.taken(app.name) }
+        try await furnish(app, databaseName: draft)
+        try await move(app, from: .creating, to: .publishing)
+        guard try await provider.rename(draft, to: app.databaseName) else { throw Self.taken(app.name) }
+        let statement = store.move(app, from: .publishing, to: .active, lease: dependencies.now(), unlessLeasedAt: nil)
+        guard try await management.write([statement, MetaStore.raise(.appsVersion)])[0].changes == 1 else {
+            throw RequestFailure.unavailable("Making the app took too long; try again")
+        }
+    }
+
+    /// Goes on only where nobody has swept the app because it took too long.
+    private func move(_ app: StoredApp, from old: StoredApp.Status, to new: StoredApp.Status) async throws {
+        let lease = dependencies.now().adding(seconds: Self.makingSeconds)
+        let statement = store.move(app, from: old, to: new, lease: lease, unlessLeasedAt: nil)
+        guard try await management.write([statement])[0].changes == 1 else {
+            throw RequestFailure.unavailable("Making the app took too long; try again")
+        }
+    }
+
+    private func draftName(_ app: StoredApp) -> String {
+        provider.draftName(String(app.identity.filter { $0.isLetter || $0.isNumber }.prefix(20)))
+    }
+
+    private static func taken(_ name: String) -> RequestFailure {
+        RequestFailure(
+            .conflict,
+            "There is an app or a database \"\(name)\" already",
+            details: [FailureDetail(field: "name", message: "is taken")]
+        )
+    }
+
+    private func checkNew(name: String, displayName: String?, driver: String?) throws(RequestFailure) {
+        var violations: [FailureDetail] = []
+        if !Self.isValidName(name) {
+            violations.append(
+                FailureDetail(
+                    field: "name",
+                    rule: .type,
+                    message: "a lower-case letter, then at most 49 of a-z, 0-9, _ and -"
+                )
+            )
+        }
+        if let displayName, displayName.utf8.contains(0) || displayName.utf8.count > 200 {
+            violations.append(
+                FailureDetail(field: "display_name", rule: .type, message: "has at most 200 bytes and no NUL")
+            )
+        }
+        if let driver, driver != provider.driver {
+            violations.append(
+                FailureDetail(
+                    field: "db_driver",
+                    rule: .enum,
+                    message: "this server keeps its apps on \(provider.driver)"
+                )
+            )
+        }
+        guard violations.isEmpty else { throw .validation(violations) }
+    }
+
+    /// The engine's own tables and the first administrator.
+    private func furnish(_ app: StoredApp, databaseName: String) async throws {
+        let context = try await open(app, databaseName: databaseName)
+        do {
+            try await seed(
+                "admin@localhost",
+                settings.adminPassword,
+                role: "admin",
+                in: context.accounts,
+                of: "the app \(app.name)"
+            )
+        } catch {
+            await context.database.close()
+            throw error
+        }
+        await context.database.close()
+    }
+
+    // MARK: taking back
+
+    /// Takes back what a creation that failed has made. What can't be taken back now is swept later.
+    private func discard(_ app: StoredApp) async {
+        do {
+            let row = try await management.read([store.app(app.name)])[0].rows.first
+            guard let found = row.flatMap(store.read), found.identity == app.identity else { return }
+            try await takeBack(found)
+        } catch {
+            dependencies.logger.error("the app \(app.name) is left half made", metadata: ["cause": "\(error)"])
+        }
+    }
+
+    /// Removes an app that is not whole: its draft or, where that has become the app's database, that database. A
+    /// database of the same name that stood there before is left alone.
+    private func takeBack(_ app: StoredApp) async throws {
+        let draft = draftName(app)
+        switch app.status {
+        case .active: return
+        case .creating: try await provider.drop(draft)
+        case .publishing:
+            if try await provider.exists(draft) {
+                try await move(app, from: .publishing, to: .creating)
+                try await provider.drop(draft)
+            } else {
+                try await provider.drop(app.databaseName)
+            }
+        case .deleting: try await provider.drop(app.databaseName)
+        }
+        _ = try await management.write([store.delete(app), MetaStore.raise(.appsVersion)])
+    }
+
+    /// Takes back what a crash, here or on another server, left half made or half removed.
+    func sweepUnfinished(ignoresLeases: Bool) async throws {
+        for app in try await all(includingUnfinished: true) where app.status != .active {
+            let now = dependencies.now()
+            let claim = store.move(
+                app,
+                from: app.status,
+                to: app.status,
+                lease: now.adding(seconds: Self.makingSeconds),
+                unlessLeasedAt: ignoresLeases ? nil : now
+            )
+            guard try await management.write([claim])[0].changes == 1 else { continue }
+            dependencies.logger.notice("removing the app \(app.name), which a crash left \(app.status.rawValue)")
+            do {
+                try await takeBack(app)
+            } catch {
+                dependencies.logger.error("the app \(app.name) can't be removed", metadata: ["cause": "\(error)"])
+            }
+        }
+    }
+
+    // MARK: removing
+
+    /// Ends the app's requests, then removes its database. Where that fails, a further call goes on with it.
+    ///
+    /// - Throws: 404 `APP_NOT_FOUND`.
+    package func delete(_ name: String) async throws {
+        let row = Self.isValidName(name) ? try await management.read([store.app(name)])[0].rows.first : nil
+        guard let app = row.flatMap(store.read), app.status == .active || app.status == .deleting else {
+            throw Self.notFound(name)
+        }
+        let context = try await claimForDeletion(name)
+        defer { entries.withLock { $0[name] = nil } }
+        do {
+            try await claim(app)
+        } catch {
+            await context?.database.close()
+            throw error
+        }
+        await provider.announce(Hint.apps.text)
+        if let context {
+            await waitForRequests(of: name)
+            await context.database.close()
+        }
+        do {
+            try await provider.drop(app.databaseName)
+        } catch {
+            let lapsed = dependencies.now().adding(seconds: -1)
+            let release = store.move(app, from: .deleting, to: .deleting, lease: lapsed, unlessLeasedAt: nil)
+            _ = try await management.write([release])
+            throw error
+        }
+        _ = try await management.write([store.delete(app), MetaStore.raise(.appsVersion)])
+        await provider.announce(Hint.apps.text)
+    }
+
+    /// The row says that the app goes, and that this server does it.
+    ///
+    /// - Throws: 404 where another server does.
+    private func claim(_ app: StoredApp) async throws {
+        let now = dependencies.now()
+        let lease = now.adding(seconds: settings.deletionGrace.components.seconds + Self.makingSeconds)
+        let isLeft = app.status == .deleting
+        let statement = store.move(
+            app,
+            from: app.status,
+            to: .deleting,
+            lease: lease,
+            unlessLeasedAt: isLeft && provider.isShared ? now : nil
+        )
+        guard try await management.write([statement, MetaStore.raise(.appsVersion)])[0].changes == 1 else {
+            throw Self.notFound(app.name)
+        }
+    }
+
+    /// Shuts the door: from here on no request gets in, and no second deletion.
+    ///
+    /// - Throws: 404 where somebody deletes or makes it already.
+    private func claimForDeletion(_ name: String) async throws -> AppContext? {
+        while true {
+            let claim = entries.withLock { entries -> (isDone: Bool, context: AppContext?)? in
+                switch entries[name] {
+                case .open(let context, let users, _):
+                    entries[name] = .draining(context, users: users)
+                    return (true, context)
+                case nil:
+                    entries[name] = .closed
+                    return (true, nil)
+                case .opening, .leaving: return (false, nil)
+                case .draining, .closed: return nil
+                }
+            }
+            guard let claim else { throw Self.notFound(name) }
+            if claim.isDone { return claim.context }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    /// Waits until the last request has ended, or the time is over.
+    private func waitForRequests(of name: String) async {
+        let deadline = ContinuousClock.now + settings.deletionGrace
+        while ContinuousClock.now < deadline {
+            let isFree = entries.withLock { entries in
+                if case .draining(_, let users)? = entries[name] { return users == 0 }
+                return true
+            }
+            if isFree { return }
+            do { try await Task.sleep(for: .milliseconds(5)) } catch { return }
+        }
+    }
+}
