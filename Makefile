@@ -25,8 +25,8 @@ run: release ## Build for release and serve on 127.0.0.1:8080 (ARGS="--port 9000
 demo: release ## Build for release and serve the help desk example (ARGS="--port 9000")
 	@exec .build/release/rocket demo $(ARGS)
 
-test: build-tests ## Set up, build and run the tests
-	swift test --skip-build $(SWIFT_BUILD_FLAGS)
+test: build-tests ## Set up, build and run the tests, beside a throw-away PostgreSQL on loopback
+	scripts/with_postgres.sh swift test --skip-build $(SWIFT_BUILD_FLAGS)
 
 # Undeclared imports are found by a flag of the build of the tests: a build of its own would take as long again.
 check: override SWIFT_BUILD_FLAGS += --explicit-target-dependency-import-check error
@@ -47,7 +47,8 @@ kill9: release ## Kill the release build under load and look for lost rows (ARGS
 release: setup
 	swift build -c release --product rocket
 
-build-tests: setup
+build-tests:
+	@scripts/setup.sh --test
 	@mkdir -p $(dir $(BUILD_LOG))
 	set -o pipefail; swift build --build-tests $(SWIFT_BUILD_FLAGS) 2>&1 | tee $(BUILD_LOG)
 

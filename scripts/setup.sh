@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the system packages that the build needs and the system lacks; where all is there, it changes nothing.
 #
-#   scripts/setup.sh            what building and testing need
+#   scripts/setup.sh            what building needs
+#   scripts/setup.sh --test     and what the tests need
 #   scripts/setup.sh --bench    and what the benchmarks need
 set -euo pipefail
 
@@ -20,11 +21,20 @@ check_swift() {
     ((major > 6 || (major == 6 && minor >= 2))) || fail "this is Swift $major.$minor; $needs"
 }
 
+has_postgres() {
+    command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
+}
+
 missing_packages() {
     [[ -e /usr/include/sqlite3.h ]] || echo libsqlite3-dev
     [[ -e /usr/include/crypt.h ]] || echo libcrypt-dev
     [[ -e /usr/include/libpq-fe.h || -e /usr/include/postgresql/libpq-fe.h ]] || echo libpq-dev
+    # The tests start a PostgreSQL of their own.
+    if [[ ${1:-} == --test || ${1:-} == --bench ]]; then
+        has_postgres || echo postgresql
+    fi
     if [[ ${1:-} == --bench ]]; then
+        command -v pgbench >/dev/null || ls /usr/lib/postgresql/*/bin/pgbench >/dev/null 2>&1 || echo postgresql-contrib
         command -v wrk >/dev/null || echo wrk
         command -v python3 >/dev/null || echo python3
     fi
@@ -58,7 +68,7 @@ apt_get() {
         apt-get -qq -y -o DPkg::Lock::Timeout=120 "$@" </dev/null >>"$log" 2>&1
 }
 
-[[ $# -eq 0 || $* == --bench ]] || fail "unknown arguments: $* (there is --bench)"
+[[ $# -eq 0 || $* == --test || $* == --bench ]] || fail "unknown arguments: $* (there are --test and --bench)"
 check_swift
 if command -v apt-get >/dev/null; then
     missing=$(missing_packages "$@")
@@ -66,5 +76,6 @@ if command -v apt-get >/dev/null; then
     # shellcheck disable=SC2086
     [[ -z $missing ]] || install_packages $missing
 else
-    echo "setup: no apt-get here; the build needs SQLite 3 and libcrypt with their headers (sqlite3.h, crypt.h)"
+    echo "setup: no apt-get here; the build needs SQLite 3, libcrypt and libpq with their headers"
+    echo "setup: (sqlite3.h, crypt.h, libpq-fe.h), and the tests need PostgreSQL's initdb and pg_ctl"
 fi

@@ -21,7 +21,7 @@ find_programs() {
     for folder in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /opt/homebrew/opt/postgresql*/bin; do
         if [[ -x $folder/initdb ]]; then PATH=$folder:$PATH; fi
     done
-    command -v initdb >/dev/null || fail "there is no initdb here: run scripts/setup.sh"
+    command -v initdb >/dev/null || fail "there is no initdb here: run scripts/setup.sh --test"
 }
 
 # PostgreSQL refuses to run as root, so root lends it the user that came with it.
@@ -61,7 +61,7 @@ as_owner initdb -D "$folder/data" -U rocket -A trust -E UTF8 --locale=C >"$folde
     tail -n 20 "$folder/initdb.log" >&2
     fail "initdb failed"
 }
-options="-c listen_addresses=127.0.0.1 -c unix_socket_directories=$folder -c max_connections=300"
+options="-c listen_addresses=127.0.0.1 -c unix_socket_directories=$folder -c max_connections=1000"
 if [[ ${PGSAFE:-} != 1 ]]; then
     options+=" -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c autovacuum=off"
 fi

@@ -27,7 +27,7 @@ package struct EngineDependencies: Sendable {
             now: systemNow,
             newID: {
                 var generator = SystemRandomNumberGenerator()
-                return .version7(at: systemNow(), random: (generator.next(), generator.next()))
+                return .version7(at: systemNow(), random: generator.next())
             },
             randomBytes: { count in
                 var generator = SystemRandomNumberGenerator()

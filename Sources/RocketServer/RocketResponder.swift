@@ -167,7 +167,7 @@ private struct RouteRun {
                 let version = app.snapshots.current.version
                 do {
                     return try await route.handler(call)
-                } catch where FailureTranslation.isOfOldMetadata(error) {
+                } catch  where FailureTranslation.isOfOldMetadata(error) {
                     guard await app.hasChanged(since: version) else { throw error }
                     throw RequestFailure.unavailable("The metadata has just changed; try again")
                 }

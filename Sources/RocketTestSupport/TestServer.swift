@@ -1,7 +1,7 @@
 package import Foundation
 package import HTTPTypes
 import Logging
-import RocketDatabase
+package import RocketDatabase
 package import RocketEngine
 package import RocketModel
 package import RocketServer
@@ -16,6 +16,7 @@ package final class TestServer: Sendable {
         platformJWT: "test-platform-secret-of-32-bytes!",
         encryption: "test-encryption-key-of-32-bytes!!"
     )
+    package let provider: any DatabaseProvider
     private let directory: TemporaryDirectory
 
     /// Runs a test on a fresh server, and removes all of it afterwards.
@@ -40,6 +41,31 @@ package final class TestServer: Sendable {
         try await store.remove(directory)
     }
 
+    /// Runs a test on two servers that share a PostgreSQL, both keeping up with each other as a server that serves.
+    package static func runTwo(_ test: (TestServer, TestServer) async throws -> Void) async throws {
+        let directory = try TemporaryDirectory()
+        var settings = AppSettings()
+        settings.bcryptCost = 4
+        settings.deletionGrace = .seconds(1)
+        let first = try await TestServer(.postgres, directory, settings, ServerSettings())
+        let second = try await TestServer(.postgres, directory, settings, ServerSettings())
+        let housekeeping = [first, second].map { server in Task { await server.apps.keepHouse() } }
+        let outcome: Result<Void, any Error>
+        do {
+            outcome = .success(try await test(first, second))
+        } catch {
+            outcome = .failure(error)
+        }
+        for task in housekeeping {
+            task.cancel()
+            await task.value
+        }
+        await first.apps.close()
+        await second.apps.close()
+        try await TestStore.postgres.remove(directory)
+        try outcome.get()
+    }
+
     private init(
         _ store: TestStore,
         _ directory: TemporaryDirectory,
@@ -50,8 +76,9 @@ package final class TestServer: Sendable {
         let clock = clock
         var dependencies = EngineDependencies.system(logger: .silent)
         dependencies.now = { clock.now() }
+        provider = try store.makeProvider(in: directory.url)
         apps = try await AppRegistry(
-            provider: try store.makeProvider(in: directory.url),
+            provider: provider,
             settings: settings,
             dependencies: dependencies
         )

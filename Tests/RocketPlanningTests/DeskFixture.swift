@@ -131,7 +131,7 @@ enum Desk {
     ) throws -> CreatePlan {
         let grant = try AccessDecision.decide(.create, on: entity, for: admin)
         return try WritePlanner.create(payload, in: entity, grant: grant, now: now) {
-            UniqueID.version7(at: now, random: (0, 0))
+            UniqueID.version7(at: now, random: 0)
         }
     }
 

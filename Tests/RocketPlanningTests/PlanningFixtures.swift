@@ -60,7 +60,7 @@ enum Shop {
         let entity = try entity("product", dialect)
         let grant = try AccessDecision.decide(.create, on: entity, for: admin)
         return try WritePlanner.create(payload, in: entity, grant: grant, now: now) {
-            UniqueID.version7(at: now, random: (0, 0))
+            UniqueID.version7(at: now, random: 0)
         }
     }
 

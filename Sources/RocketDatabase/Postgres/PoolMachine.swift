@@ -182,16 +182,20 @@ struct PoolMachine {
         pools[id]?.failures = 0
         pools[id]?.retryAt = nil
         serve(id, now, &actions)
+        feedTheHungry(now, &actions)
     }
 
     /// A connection could not be made.
     mutating func failed(_ session: SessionID, _ cause: String, _ now: Instant, _ actions: inout [Action]) {
         guard let id = remove(session) else { return }
-        pools[id]?.cause = cause
-        let failures = (pools[id]?.failures ?? 0) + 1
-        pools[id]?.failures = failures
-        let backOff = limits.leastBackOff * (1 << min(failures - 1, 10))
-        pools[id]?.retryAt = now + min(backOff, limits.greatestBackOff)
+        // Attempts that were under way together count once.
+        if pools[id]?.retryAt.map({ now >= $0 }) ?? true {
+            pools[id]?.cause = cause
+            let failures = (pools[id]?.failures ?? 0) + 1
+            pools[id]?.failures = failures
+            let backOff = limits.leastBackOff * (1 << min(failures - 1, 10))
+            pools[id]?.retryAt = now + min(backOff, limits.greatestBackOff)
+        }
         serve(id, now, &actions)
         feedTheHungry(now, &actions)
     }
@@ -208,7 +212,6 @@ struct PoolMachine {
                 _ = remove(session)
                 actions.append(.close(session))
                 feedTheHungry(now, &actions)
-                return
             }
         }
         serve(state.pool, now, &actions)

@@ -73,9 +73,14 @@ struct PostgresError: Error, Hashable, Sendable {
         var names: [String] = []
         var name = String.UnicodeScalarView()
         var isQuoted = false
+        var wasQuote = false
         for scalar in list.unicodeScalars {
+            defer { wasQuote = scalar == "\"" && !wasQuote }
             switch scalar {
-            case "\"": isQuoted.toggle()
+            case "\"":
+                // Two in a row stand for one.
+                if wasQuote, !isQuoted { name.append(scalar) }
+                isQuoted.toggle()
             case "," where !isQuoted:
                 names.append(String(name))
                 name = String.UnicodeScalarView()

@@ -17,17 +17,32 @@ package final class PostgresProvider: DatabaseProvider {
         self.logger = logger
         let reactor = try PostgresReactor(settings, logger)
         self.reactor = reactor
-        administration = Self.database(settings.managementDatabase, 2, settings, reactor)
+        administration = Self.database(
+            settings.managementDatabase,
+            2,
+            settings,
+            reactor,
+            statementLimit: Self.administrationLimit
+        )
     }
+
+    /// Copying or removing the files of a database takes as long as the disk does.
+    private static let administrationLimit = Duration.seconds(300)
 
     private static func database(
         _ name: String,
         _ connections: Int,
         _ settings: PostgresSettings,
-        _ reactor: PostgresReactor
+        _ reactor: PostgresReactor,
+        statementLimit: Duration? = nil
     ) -> PostgresDatabase {
         PostgresDatabase(
-            PostgresTarget(parameters: settings.parameters, database: name, maximumConnections: connections),
+            PostgresTarget(
+                parameters: settings.parameters,
+                database: name,
+                maximumConnections: connections,
+                statementLimit: statementLimit ?? settings.statementLimit
+            ),
             on: reactor,
             lockMilliseconds: Int(settings.lockLimit.components.seconds * 1000)
         )
@@ -48,7 +63,7 @@ package final class PostgresProvider: DatabaseProvider {
 
     /// Makes the management database where the server answers and lacks it.
     private func makeManagement(after failure: any Error) async throws {
-        let maintenance = Self.database("postgres", 1, settings, reactor)
+        let maintenance = Self.database("postgres", 1, settings, reactor, statementLimit: Self.administrationLimit)
         do {
             guard try await !Self.exists(settings.managementDatabase, maintenance) else { throw failure }
             logger.notice("making the database \(settings.managementDatabase)")
@@ -107,7 +122,8 @@ package final class PostgresProvider: DatabaseProvider {
         let target = PostgresTarget(
             parameters: settings.parameters,
             database: settings.managementDatabase,
-            maximumConnections: 1
+            maximumConnections: 1,
+            statementLimit: settings.statementLimit
         )
         reactor.post(.listen(target, channel: Self.channel, body))
     }

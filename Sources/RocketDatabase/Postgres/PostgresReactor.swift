@@ -11,7 +11,7 @@ final class PostgresReactor: Sendable {
         case submit(any WaitingScript, TransactionMachine.Step, PoolMachine.Lane, PoolID)
         case close(PoolID, CheckedContinuation<Void, Never>)
         case resolved(SessionID, [String])
-        case stepped(RunID, Result<TransactionMachine.Step, any Error>)
+        case stepped(RunID, attempt: Int, Result<TransactionMachine.Step, any Error>)
         case listen(PostgresTarget, channel: String, @Sendable (String) -> Void)
         case stop(CheckedContinuation<Void, Never>)
     }
@@ -99,6 +99,8 @@ struct PostgresTarget: Sendable {
     var parameters: [String: String]
     var database: String
     var maximumConnections: Int
+    /// How long one statement may take.
+    var statementLimit: Duration
 }
 
 /// What lives on the reactor's thread.
@@ -125,6 +127,8 @@ private final class ReactorCore {
     private struct Flight {
         let session: PostgresSession
         var errands: [Errand] = []
+        /// The runs that this session was given to, whether something of theirs is on its way or not.
+        var runs: [RunID] = []
         /// When a connection must be made.
         var connectBy: ContinuousClock.Instant?
     }
@@ -206,8 +210,9 @@ private final class ReactorCore {
             close(pool)
             continuation.resume()
         case .resolved(let id, let addresses): resolved(id, addresses)
-        case .stepped(let id, let result):
-            guard runs[id] != nil else { return }
+        case .stepped(let id, let attempt, let result):
+            // The connection may have been lost meanwhile, and the script begun anew.
+            guard runs[id]?.machine.attempts == attempt, runs[id]?.session != nil else { return }
             switch result {
             case .success(let step): take(step, id)
             case .failure(let error): threw(error, id)
@@ -295,7 +300,7 @@ private final class ReactorCore {
                 pool: pool,
                 parameters: parameters.map { (keyword: $0.key, value: $0.value) }
             )
-            session.statementLimitMilliseconds = settings.statementLimit.milliseconds
+            session.statementLimitMilliseconds = target.statementLimit.milliseconds
             flights[id] = Flight(session: session, connectBy: now + settings.connectLimit)
             watch.watch(session.descriptor, token: id.number, toWrite: true)
             nextTick = min(nextTick, now + Self.tickInterval)
@@ -355,15 +360,9 @@ private final class ReactorCore {
         } else {
             failedToConnect(id, pool, cause)
         }
-        for errand in flight.errands {
-            switch errand {
-            case .run(let run):
-                guard let command = runs[run]?.machine.lost(cause) else { continue }
-                runs[run]?.session = nil
-                perform(command, run)
-            case .cleanUpThenStart(let run): again(run)
-            case .cleanUp, .listening: break
-            }
+        for run in flight.runs {
+            runs[run]?.session = nil
+            if let command = runs[run]?.machine.lost(cause) { perform(command, run) }
         }
     }
 
@@ -403,7 +402,10 @@ private final class ReactorCore {
 
     private func start(_ id: RunID, _ session: SessionID) {
         guard let run = runs[id] else { return machine.finished(session, now, &actions) }
+        // The connection may have ended since it was given out.
+        guard flights[session] != nil else { return again(id) }
         runs[id]?.session = session
+        flights[session]?.runs.append(id)
         if run.machine.attempts == 1 { take(run.first, id) } else { restart(id) }
     }
 
@@ -419,8 +421,10 @@ private final class ReactorCore {
         _ script: any WaitingScript,
         _ body: @escaping @Sendable () throws -> TransactionMachine.Step
     ) {
-        if case .alone = script.mode {
-            DispatchQueue.global().async { [reactor] in reactor.post(.stepped(id, Result(catching: body))) }
+        if case .alone = script.mode, let attempt = runs[id]?.machine.attempts {
+            DispatchQueue.global().async { [reactor] in
+                reactor.post(.stepped(id, attempt: attempt, Result(catching: body)))
+            }
             return
         }
         do {
@@ -443,11 +447,11 @@ private final class ReactorCore {
         switch command {
         case .send(let batch): send(batch, .run(id), run.session)
         case .succeed:
-            runs[id] = nil
+            leave(id, run.session)
             run.script.succeed()
             release(run.session)
         case .fail(let error, let cleanUp):
-            runs[id] = nil
+            leave(id, run.session)
             run.script.fail(error)
             if let cleanUp { send(cleanUp, .cleanUp, run.session) } else { release(run.session) }
         case .startOver(let cleanUp):
@@ -459,6 +463,11 @@ private final class ReactorCore {
                 again(id)
             }
         }
+    }
+
+    private func leave(_ id: RunID, _ session: SessionID?) {
+        runs[id] = nil
+        if let session { flights[session]?.runs.removeAll { $0 == id } }
     }
 
     private func release(_ session: SessionID?) {
@@ -499,8 +508,10 @@ private final class ReactorCore {
         flight.session.deadline = flight.errands.count > 1 ? now + silenceLimit : nil
         switch errand {
         case .listening: break
-        case .cleanUp: machine.finished(id, now, &actions)
-        case .cleanUpThenStart(let run): restart(run)
+        case .cleanUp, .cleanUpThenStart:
+            // A transaction that can't be rolled back would stay open under whoever comes next.
+            if case .refused(let error, _) = outcome { return broken(id, error.message) }
+            if case .cleanUpThenStart(let run) = errand { restart(run) } else { machine.finished(id, now, &actions) }
         case .run(let run):
             switch outcome {
             case .completed(let results):
@@ -509,12 +520,15 @@ private final class ReactorCore {
                 step(run, script) { try script.proceed(results) }
             case .refused(let error, let wasPreparedEarlier):
                 let isLost = error.remedy(wasPreparedEarlier: wasPreparedEarlier) == .connectionLost
-                if isLost { runs[run]?.session = nil }
                 guard let command = runs[run]?.machine.refused(error, wasPreparedEarlier: wasPreparedEarlier) else {
                     return machine.finished(id, now, &actions)
                 }
+                if isLost {
+                    flights[id]?.runs.removeAll { $0 == run }
+                    runs[run]?.session = nil
+                    broken(id, error.message)
+                }
                 perform(command, run)
-                if isLost { broken(id, error.message) }
             }
         }
     }

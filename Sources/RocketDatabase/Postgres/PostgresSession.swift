@@ -195,6 +195,7 @@ final class PostgresSession {
         // All that is missing is prepared first: a batch without BEGIN must not be cut in two.
         var named: [(statement: SQLStatement, name: String, isKnown: Bool)] = []
         var hasPrepared = false
+        statements.beginBatch()
         for statement in batch.opening + batch.statements + batch.closing {
             let preparation = statements.use(statement.text)
             if let evicted = preparation.evicted {

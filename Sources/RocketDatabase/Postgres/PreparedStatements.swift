@@ -16,11 +16,18 @@ struct PreparedStatements {
 
     private var entries: [String: Entry] = [:]
     private var uses: UInt64 = 0
+    /// Statements of the batch that is being sent were used after this.
+    private var batchStart: UInt64 = 0
     private var lastName = 0
     private let capacity: Int
 
     init(capacity: Int = 250) {
         self.capacity = capacity
+    }
+
+    /// A batch's own statements are not evicted while it is sent, so a large one may exceed the bound until the next.
+    mutating func beginBatch() {
+        batchStart = uses
     }
 
     mutating func use(_ text: String) -> Preparation {
@@ -30,7 +37,9 @@ struct PreparedStatements {
             return Preparation(name: entries.values[index].name, isKnown: true, evicted: nil)
         }
         var evicted: String?
-        if entries.count >= capacity, let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse }) {
+        if entries.count >= capacity, let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse }),
+            oldest.value.lastUse <= batchStart
+        {
             evicted = oldest.value.name
             entries[oldest.key] = nil
         }

@@ -175,7 +175,9 @@ struct TransactionMachine {
     private var rollback: StatementBatch? {
         switch phase {
         case .fresh, .committed: nil
-        case .open, .committing: hasBegun ? batch([SQLStatement("ROLLBACK")]) : nil
+        // Not prepared: in a transaction that has failed nothing else may be sent before it.
+        case .open, .committing:
+            hasBegun ? StatementBatch(statements: [SQLStatement("ROLLBACK")], isPrepared: false) : nil
         }
     }
 

@@ -21,13 +21,15 @@ package struct UniqueID: Sendable, Hashable {
         self.text = String(decoding: lower, as: UTF8.self)
     }
 
-    /// A UUIDv7 (RFC 9562 part 5.7): 48 bits of time, then `random`. Later ones sort after earlier ones.
+    /// A UUIDv7 (RFC 9562 part 5.7): milliseconds, twelve bits of the fraction of one (part 6.2, method 3), then
+    /// `random`. Those of a later microsecond sort after earlier ones.
     ///
-    /// - Parameter random: 74 bits of it are used: 12 of `high`, 62 of `low`.
-    package static func version7(at instant: Timestamp, random: (high: UInt64, low: UInt64)) -> UniqueID {
-        let milliseconds = UInt64(max(0, instant.microseconds / 1000)) & 0xFFFF_FFFF_FFFF
-        let high = milliseconds << 16 | 0x7000 | random.high & 0x0FFF
-        let low = 0x8000_0000_0000_0000 | random.low & 0x3FFF_FFFF_FFFF_FFFF
+    /// - Parameter random: 62 bits of it are used.
+    package static func version7(at instant: Timestamp, random: UInt64) -> UniqueID {
+        let microseconds = UInt64(max(0, instant.microseconds))
+        let milliseconds = microseconds / 1000 & 0xFFFF_FFFF_FFFF
+        let high = milliseconds << 16 | 0x7000 | microseconds % 1000 * 4096 / 1000
+        let low = 0x8000_0000_0000_0000 | random & 0x3FFF_FFFF_FFFF_FFFF
         return UniqueID(high: high, low: low)
     }
 

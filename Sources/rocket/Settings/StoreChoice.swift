@@ -6,7 +6,9 @@ enum StoreChoice {
     case sqlite
     case postgres(PostgresSettings)
 
-    private static let parts = ["database.host", "database.port", "database.user", "database.password", "database.name"]
+    private static let parts = [
+        "database.host", "database.port", "database.user", "database.password", "database.name",
+    ]
 
     /// - Throws: ``CommandFailure`` for settings that contradict each other.
     init(_ configuration: LoadedConfiguration) throws {
