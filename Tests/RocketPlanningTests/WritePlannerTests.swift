@@ -47,7 +47,7 @@ struct WritePlannerTests {
         let statement = try #require(WritePlanner.update(plan, now: Shop.now))
         #expect(
             statement.text.hasPrefix(
-                "UPDATE \"products\" SET \"stock\" = $1, \"updated_at\" = $2 WHERE \"id\" = $3 RETURNING"
+                "UPDATE \"products\" SET \"stock\" = $1, \"updated_at\" = $2 WHERE \"id\" = $3 AND \"deleted_at\" IS NULL RETURNING"
             )
         )
         #expect(plan.storedRow.text.hasSuffix("WHERE \"id\" = $1 AND \"deleted_at\" IS NULL FOR UPDATE"))

@@ -105,13 +105,29 @@ struct PostgresTarget: Sendable {
 
 /// What lives on the reactor's thread.
 private final class ReactorCore {
-    private struct Run {
+    private final class Run {
         let script: any WaitingScript
         let first: TransactionMachine.Step
         let lane: PoolMachine.Lane
         let pool: PoolID
         var machine: TransactionMachine
         var session: SessionID?
+
+        init(_ script: any WaitingScript, _ first: TransactionMachine.Step, _ lane: PoolMachine.Lane, _ pool: PoolID) {
+            self.script = script
+            self.first = first
+            self.lane = lane
+            self.pool = pool
+            machine = TransactionMachine(script.mode)
+        }
+
+        /// Changes of the tables and imports take as long as they take.
+        var isUnbounded: Bool {
+            switch script.mode {
+            case .alone, .bare: true
+            case .read, .write: false
+            }
+        }
     }
 
     /// What a batch on its way belongs to.
@@ -124,13 +140,31 @@ private final class ReactorCore {
         case listening
     }
 
-    private struct Flight {
+    private final class Flight {
         let session: PostgresSession
+        /// Those from `head` on are on their way.
         var errands: [Errand] = []
+        var head = 0
         /// The runs that this session was given to, whether something of theirs is on its way or not.
         var runs: [RunID] = []
         /// When a connection must be made.
         var connectBy: ContinuousClock.Instant?
+
+        init(_ session: PostgresSession, connectBy: ContinuousClock.Instant) {
+            self.session = session
+            self.connectBy = connectBy
+        }
+
+        func takeErrand() -> Errand? {
+            guard head < errands.count else { return nil }
+            let errand = errands[head]
+            head += 1
+            if head == errands.count {
+                errands.removeAll(keepingCapacity: true)
+                head = 0
+            }
+            return errand
+        }
     }
 
     private struct Listener {
@@ -301,7 +335,7 @@ private final class ReactorCore {
                 parameters: parameters.map { (keyword: $0.key, value: $0.value) }
             )
             session.statementLimitMilliseconds = target.statementLimit.milliseconds
-            flights[id] = Flight(session: session, connectBy: now + settings.connectLimit)
+            flights[id] = Flight(session, connectBy: now + settings.connectLimit)
             watch.watch(session.descriptor, token: id.number, toWrite: true)
             nextTick = min(nextTick, now + Self.tickInterval)
         } catch {
@@ -395,7 +429,7 @@ private final class ReactorCore {
     ) {
         lastRun += 1
         let id = RunID(number: lastRun)
-        runs[id] = Run(script: script, first: first, lane: lane, pool: pool, machine: TransactionMachine(script.mode))
+        runs[id] = Run(script, first, lane, pool)
         machine.request(id, pool, lane, now, &actions)
         nextTick = min(nextTick, now + Self.tickInterval)
     }
@@ -482,30 +516,27 @@ private final class ReactorCore {
     }
 
     private func send(_ batch: StatementBatch, _ errand: Errand, _ id: SessionID?) {
-        guard let id, let session = flights[id]?.session else { return }
-        flights[id]?.errands.append(errand)
-        if session.deadline == nil, !isUnbounded(errand) { session.deadline = now + silenceLimit }
+        guard let id, let flight = flights[id] else { return }
+        flight.errands.append(errand)
+        var run: Run?
+        if case .run(let number) = errand { run = runs[number] }
+        if flight.session.deadline == nil, run?.isUnbounded != true { flight.session.deadline = now + silenceLimit }
         var events: [PostgresSession.Event] = []
-        session.send(batch, &events)
-        touched.insert(id)
-        handle(events, of: id)
-    }
-
-    private func isUnbounded(_ errand: Errand) -> Bool {
-        guard case .run(let id) = errand, let script = runs[id]?.script else { return false }
-        switch script.mode {
-        case .alone, .bare: return true
-        case .read, .write: return false
+        if run?.lane == .sharing {
+            flight.session.sendReads(batch, &events)
+        } else {
+            flight.session.send(batch, &events)
         }
+        touched.insert(id)
+        if !events.isEmpty { handle(events, of: id) }
     }
 
     /// The server ends a statement by itself; past this it is not there any more.
     private var silenceLimit: Duration { settings.statementLimit + .seconds(5) }
 
     private func ended(_ outcome: PostgresSession.Outcome, _ id: SessionID) {
-        guard let flight = flights[id], let errand = flight.errands.first else { return }
-        flights[id]?.errands.removeFirst()
-        flight.session.deadline = flight.errands.count > 1 ? now + silenceLimit : nil
+        guard let flight = flights[id], let errand = flight.takeErrand() else { return }
+        flight.session.deadline = flight.errands.isEmpty ? nil : now + silenceLimit
         switch errand {
         case .listening: break
         case .cleanUp, .cleanUpThenStart:
@@ -518,6 +549,8 @@ private final class ReactorCore {
                 guard let script = runs[run]?.script else { return machine.finished(id, now, &actions) }
                 if let command = runs[run]?.machine.completed() { return perform(command, run) }
                 step(run, script) { try script.proceed(results) }
+            case .skipped:
+                if let command = runs[run]?.machine.skipped() { perform(command, run) }
             case .refused(let error, let wasPreparedEarlier):
                 let isLost = error.remedy(wasPreparedEarlier: wasPreparedEarlier) == .connectionLost
                 guard let command = runs[run]?.machine.refused(error, wasPreparedEarlier: wasPreparedEarlier) else {

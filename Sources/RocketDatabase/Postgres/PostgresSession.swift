@@ -8,6 +8,8 @@ final class PostgresSession {
     enum Outcome {
         case completed([StatementResult])
         case refused(PostgresError, wasPreparedEarlier: Bool)
+        /// Never run, for another one on its way with it was refused.
+        case skipped
     }
 
     /// What has happened since the session was last asked.
@@ -33,8 +35,10 @@ final class PostgresSession {
         case result(StatementOutput, text: String, wasPreparedEarlier: Bool)
         /// A result that nobody wants: BEGIN, COMMIT, settings.
         case nothing
-        /// The end of preparations: what failed before it does not keep what follows from running.
-        case preparationsEnd
+        /// The last result of reads that end in a sync with others.
+        case readsEnd
+        /// What failed before it does not keep what follows from running.
+        case sync
         case batchEnd
     }
 
@@ -43,11 +47,16 @@ final class PostgresSession {
     private let connection: OpaquePointer
     private var state = State.connecting
     private var statements = PreparedStatements()
+    /// The names of the batch that is being sent; kept for its memory.
+    private var named: [PreparedStatements.Preparation] = []
     private var expectations: [Expectation] = []
     private var expected = 0
     private var results: [StatementResult] = []
     private var refusal: (error: PostgresError, wasPreparedEarlier: Bool)?
     private var needsFlush = false
+    /// Whether reads are on their way that no sync ends yet.
+    private var needsSync = false
+    private var isSkipping = false
     /// When the batch that is on its way is given up for good; nil while there is none.
     var deadline: ContinuousClock.Instant?
 
@@ -166,9 +175,20 @@ final class PostgresSession {
         needsFlush = true
     }
 
+    /// Puts brief reads on their way, in one sync with others that are sent before the next ``flush(_:)``. That is
+    /// one system call and one transaction for all of them on either side. Where one is refused, those behind it are
+    /// skipped and can be sent again.
+    func sendReads(_ batch: StatementBatch, _ events: inout [Event]) {
+        guard state != .broken else { return }
+        guard sendPrepared(batch) else { return fail(&events) }
+        expectations.append(.readsEnd)
+        (needsFlush, needsSync) = (true, true)
+    }
+
     /// Sends what was put on its way; what the socket does not take now waits for room in it.
     func flush(_ events: inout [Event]) {
         guard needsFlush, state != .broken, state != .connecting else { return }
+        if needsSync, !expectSync(.sync) { return fail(&events) }
         switch PQflush(connection) {
         case 0: (needsFlush, wantsToWrite) = (false, false)
         case 1: wantsToWrite = true
@@ -177,14 +197,14 @@ final class PostgresSession {
     }
 
     private func sendParsed(_ batch: StatementBatch) -> Bool {
-        let all = batch.opening.map { ($0, false) } + batch.statements.map { ($0, true) }
-        for (statement, isWanted) in all + batch.closing.map({ ($0, false) }) {
+        let wanted = batch.wanted
+        for (index, statement) in batch.all.enumerated() {
             let isSent = BoundValues.with(statement.binds) { count, values in
                 PQsendQueryParams(connection, statement.text, count, nil, values, nil, nil, 0)
             }
             guard isSent == 1 else { return false }
             expectations.append(
-                isWanted
+                wanted.contains(index)
                     ? .result(statement.output, text: statement.text, wasPreparedEarlier: false) : .nothing
             )
         }
@@ -193,10 +213,11 @@ final class PostgresSession {
 
     private func sendPrepared(_ batch: StatementBatch) -> Bool {
         // All that is missing is prepared first: a batch without BEGIN must not be cut in two.
-        var named: [(statement: SQLStatement, name: String, isKnown: Bool)] = []
+        named.removeAll(keepingCapacity: true)
         var hasPrepared = false
         statements.beginBatch()
-        for statement in batch.opening + batch.statements + batch.closing {
+        let all = batch.all
+        for statement in all {
             let preparation = statements.use(statement.text)
             if let evicted = preparation.evicted {
                 guard PQsendQueryParams(connection, "DEALLOCATE \(evicted)", 0, nil, nil, nil, nil, 0) == 1 else {
@@ -209,18 +230,20 @@ final class PostgresSession {
                 expectations.append(.preparation(of: statement.text))
                 hasPrepared = true
             }
-            named.append((statement, preparation.name, preparation.isKnown))
+            named.append(preparation)
         }
-        if hasPrepared, !expectSync(.preparationsEnd) { return false }
-        let wanted = batch.opening.count..<(batch.opening.count + batch.statements.count)
-        for (index, (statement, name, isKnown)) in named.enumerated() {
+        if hasPrepared, !expectSync(.sync) { return false }
+        let wanted = batch.wanted
+        for (index, preparation) in named.enumerated() {
+            let statement = all[index]
             let isSent = BoundValues.with(statement.binds) { count, values in
-                PQsendQueryPrepared(connection, name, count, values, nil, nil, 0)
+                PQsendQueryPrepared(connection, preparation.name, count, values, nil, nil, 0)
             }
             guard isSent == 1 else { return false }
             expectations.append(
                 wanted.contains(index)
-                    ? .result(statement.output, text: statement.text, wasPreparedEarlier: isKnown) : .nothing
+                    ? .result(statement.output, text: statement.text, wasPreparedEarlier: preparation.isKnown)
+                    : .nothing
             )
         }
         return true
@@ -228,6 +251,7 @@ final class PostgresSession {
 
     private func expectSync(_ expectation: Expectation) -> Bool {
         expectations.append(expectation)
+        needsSync = false
         return rocket_pipeline_sync(connection) == 1
     }
 
@@ -246,6 +270,10 @@ final class PostgresSession {
             hasEnded = false
             take(result, &events)
             PQclear(result)
+            while expected < expectations.count, case .readsEnd = expectations[expected] {
+                advance()
+                endReads(&events)
+            }
         }
         takeNotifications(&events)
         if PQstatus(connection) == CONNECTION_BAD { fail(&events) }
@@ -259,8 +287,8 @@ final class PostgresSession {
         case (.batchEnd, PGRES_PIPELINE_SYNC):
             advance()
             endBatch(&events)
-        case (.preparationsEnd, PGRES_PIPELINE_SYNC): advance()
-        case (.batchEnd, _), (.preparationsEnd, _), (_, PGRES_PIPELINE_SYNC):
+        case (.sync, PGRES_PIPELINE_SYNC): advance()
+        case (.batchEnd, _), (.sync, _), (.readsEnd, _), (_, PGRES_PIPELINE_SYNC):
             // An error where none can be: the server ends the connection, and libpq will say so.
             fail(Self.error(result).message, &events)
         case (.result(let output, _, _), PGRES_TUPLES_OK), (.result(let output, _, _), PGRES_COMMAND_OK):
@@ -270,6 +298,7 @@ final class PostgresSession {
         case (_, PGRES_PIPELINE_ABORTED):
             // What was to be prepared after a failure was not.
             if case .preparation(let text) = expectation { statements.forget(text) }
+            isSkipping = true
             advance()
         default:
             advance()
@@ -284,7 +313,7 @@ final class PostgresSession {
         case .result(_, let text, let wasEarlier):
             statements.forget(text)
             wasPreparedEarlier = wasEarlier
-        case .nothing, .preparationsEnd, .batchEnd: break
+        case .nothing, .readsEnd, .sync, .batchEnd: break
         }
         // What follows the first error follows from it.
         if refusal == nil { refusal = (error, wasPreparedEarlier) }
@@ -308,12 +337,27 @@ final class PostgresSession {
             events.append(.connected)
             return
         }
+        end(&events)
+    }
+
+    private func endReads(_ events: inout [Event]) {
+        if isSkipping, refusal == nil {
+            results = []
+            isSkipping = false
+            events.append(.ended(.skipped))
+        } else {
+            end(&events)
+        }
+    }
+
+    private func end(_ events: inout [Event]) {
         if let refusal {
             events.append(.ended(.refused(refusal.error, wasPreparedEarlier: refusal.wasPreparedEarlier)))
         } else {
             events.append(.ended(.completed(results)))
         }
         refusal = nil
+        isSkipping = false
         results = []
     }
 

@@ -17,6 +17,9 @@ enum ResultReader {
         case .none: break
         case .values: read.rows = values(result, rowCount)
         case .json(let shape): read.json = json(result, rowCount, shape)
+        case .jsonAndTotal(let shape):
+            read.json = json(result, rowCount, shape)
+            read.total = integer(utf8(result, 0, Int32(shape.columns.count)))
         case .valuesAndJSON(let shape):
             read.rows = values(result, rowCount)
             read.json = json(result, rowCount, shape)

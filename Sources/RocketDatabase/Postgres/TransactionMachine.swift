@@ -10,7 +10,10 @@ struct StatementBatch: Sendable {
     /// Statements that change tables are parsed in their turn, as later ones need what the earlier ones make.
     var isPrepared = true
 
-    var isEmpty: Bool { opening.isEmpty && statements.isEmpty && closing.isEmpty }
+    var all: [SQLStatement] { opening.isEmpty && closing.isEmpty ? statements : opening + statements + closing }
+
+    /// Which of all are the ones whose results are wanted.
+    var wanted: Range<Int> { opening.count..<(opening.count + statements.count) }
 }
 
 /// How a script is run on a connection of its own: what is sent around its statements, what can be tried again, and
@@ -100,6 +103,12 @@ struct TransactionMachine {
         return hasOutcome ? .succeed : nil
     }
 
+    /// A batch was not run at all, through no fault of its own.
+    mutating func skipped() -> Command {
+        phase = .fresh
+        return .startOver(cleanUp: nil)
+    }
+
     /// The script threw.
     mutating func threw(_ error: any Error) -> Command {
         .fail(error, cleanUp: rollback)
@@ -164,8 +173,8 @@ struct TransactionMachine {
 
     private func needsTransaction(for statements: [SQLStatement]) -> Bool {
         switch mode {
-        // Each statement by itself sees one moment.
-        case .read: statements.count > 1
+        // Each statement by itself sees one moment, and brief ones look at a row each.
+        case .read: statements.count > 1 && !statements.allSatisfy(\.isBrief)
         case .write, .bare: false
         case .alone: true
         }

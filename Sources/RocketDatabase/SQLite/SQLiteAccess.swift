@@ -162,6 +162,7 @@ private struct RowCollector {
     private var result = StatementResult()
     private let keepsValues: Bool
     private let shape: RowShape?
+    private var hasTotal = false
     private let columnCount: Int32
     private var writer = JSONWriter()
 
@@ -171,6 +172,7 @@ private struct RowCollector {
         case .none: (keepsValues, shape) = (false, nil)
         case .values: (keepsValues, shape) = (true, nil)
         case .json(let shape): (keepsValues, self.shape) = (false, shape)
+        case .jsonAndTotal(let shape): (keepsValues, self.shape, hasTotal) = (false, shape, true)
         case .valuesAndJSON(let shape): (keepsValues, self.shape) = (true, shape)
         }
         if let shape { writer.bytes.reserveCapacity(shape.columns.count * 48) }
@@ -179,6 +181,7 @@ private struct RowCollector {
     mutating func add(_ handle: OpaquePointer) {
         if keepsValues { result.rows.append((0..<columnCount).map { value($0, handle) }) }
         if let shape { write(shape, handle) }
+        if hasTotal, result.rowCount == 0 { result.total = value(columnCount - 1, handle).integerValue }
         result.rowCount += 1
     }
 

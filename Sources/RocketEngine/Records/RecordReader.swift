@@ -68,10 +68,11 @@ private struct ListScript: TransactionScript {
     mutating func next(_ results: [StatementResult]) -> TransactionStep<([UInt8], Int64?)> {
         if let rows { return .done((rows.json, total(results[0]))) }
         guard let page = results.first else {
-            guard let count = plan.count else { return .finish([plan.rows]) }
+            guard let count = plan.count, !plan.carriesTotal else { return .finish([plan.rows]) }
             return atOnce ? .finish([plan.rows, count]) : .run([plan.rows])
         }
         guard let count = plan.count else { return .done((page.json, nil)) }
+        if plan.carriesTotal { return .done((page.json, page.total ?? 0)) }
         if results.count == 2 { return .done((page.json, total(results[1]))) }
         let isLastPage = page.rowCount < plan.perPage && (page.rowCount > 0 || plan.page == 1)
         if isLastPage { return .done((page.json, Int64((plan.page - 1) * plan.perPage + page.rowCount))) }

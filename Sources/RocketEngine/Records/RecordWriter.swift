@@ -149,6 +149,10 @@ private struct UpdateScript: TransactionScript {
     mutating func next(_ results: [StatementResult]) throws -> TransactionStep<StoredRecord> {
         switch state {
         case .start:
+            if plan.isBlind, let statement = WritePlanner.update(plan, now: now) {
+                state = .written
+                return .finish([statement])
+            }
             state = .lookedUp
             return .run([plan.storedRow] + plan.needs.references.map(\.statement))
         case .lookedUp:
@@ -170,6 +174,7 @@ private struct UpdateScript: TransactionScript {
             plan.setSlug(slug)
             return update(stored)
         case .written:
+            guard results[0].rowCount > 0 else { throw RequestFailure.recordNotFound(plan.entity, id) }
             return .done(StoredRecord(results[0], of: plan.entity))
         }
     }
@@ -202,6 +207,10 @@ private struct DeleteScript: TransactionScript {
     mutating func next(_ results: [StatementResult]) throws -> TransactionStep<Void> {
         switch state {
         case .start:
+            guard plan.precondition != nil else {
+                state = .deleted
+                return .finish([plan.statement])
+            }
             state = .found
             return .run([plan.storedRow])
         case .found:
@@ -210,6 +219,7 @@ private struct DeleteScript: TransactionScript {
             state = .deleted
             return .finish([plan.statement])
         case .deleted:
+            guard results[0].changes > 0 else { throw RequestFailure.recordNotFound(plan.entity, id) }
             return .done(())
         }
     }

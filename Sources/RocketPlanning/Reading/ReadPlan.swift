@@ -2,8 +2,10 @@
 package struct ListPlan: Sendable {
     package let page: Int
     package let perPage: Int
-    /// The rows of the page as JSON.
+    /// The rows of the page as JSON; with the total where ``carriesTotal`` says so.
     package let rows: SQLStatement
+    /// Whether every row brings the total with it. No rows on the first page are a total of zero.
+    package let carriesTotal: Bool
     /// One row with the total; nil where the client did not ask for it.
     package let count: SQLStatement?
 }

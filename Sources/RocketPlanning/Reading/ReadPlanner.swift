@@ -17,8 +17,16 @@ package enum ReadPlanner {
         if query.deleted != nil, !grant.isAdministrator {
             throw RequestFailure(.forbidden, "Only administrators see deleted records")
         }
+        // One statement instead of three in a transaction; a page further on may be empty, and bring no total.
+        let carriesTotal = entity.dialect == .postgres && query.countsTotal && query.page == 1
         var rows = SQLBuilder(entity.dialect)
-        rows.append("SELECT \(columns.map { entity.fields[$0].column }.joined(separator: ", ")) FROM \(entity.table)")
+        rows.append("SELECT \(columns.map { entity.fields[$0].column }.joined(separator: ", "))")
+        if carriesTotal {
+            rows.append(", (")
+            appendCount(conditions, query.deleted, entity, to: &rows)
+            rows.append(")")
+        }
+        rows.append(" FROM \(entity.table)")
         append(conditions, query.deleted, entity, to: &rows)
         rows.append(" ORDER BY \(sort) LIMIT ")
         rows.bind(stored: .integer(Int64(query.perPage)))
@@ -30,7 +38,8 @@ package enum ReadPlanner {
         return ListPlan(
             page: query.page,
             perPage: query.perPage,
-            rows: rows.statement(.json(shape)),
+            rows: rows.statement(carriesTotal ? .jsonAndTotal(shape) : .json(shape)),
+            carriesTotal: carriesTotal,
             count: query.countsTotal ? count(conditions, query.deleted, entity) : nil
         )
     }
@@ -41,9 +50,18 @@ package enum ReadPlanner {
         _ entity: EntityModel
     ) -> SQLStatement {
         var sql = SQLBuilder(entity.dialect)
+        appendCount(conditions, deleted, entity, to: &sql)
+        return sql.statement(.values)
+    }
+
+    private static func appendCount(
+        _ conditions: [RowCondition],
+        _ deleted: RecordQuery.DeletedRows?,
+        _ entity: EntityModel,
+        to sql: inout SQLBuilder
+    ) {
         sql.append("SELECT count(*) FROM \(entity.table)")
         append(conditions, deleted, entity, to: &sql)
-        return sql.statement(.values)
     }
 
     /// One record by its key or, beside it, by its slug. A text that can be neither names no record.

@@ -41,6 +41,8 @@ package enum StatementOutput: Sendable, Hashable {
     case json(RowShape)
     /// Both forms of the same rows.
     case valuesAndJSON(RowShape)
+    /// Rows as JSON; the column behind those of the shape is a total, the same in every row.
+    case jsonAndTotal(RowShape)
 }
 
 /// How a row becomes a JSON object: its columns in order.
@@ -100,6 +102,8 @@ package struct StatementResult: Sendable {
     /// The rows as JSON objects with commas between them, where JSON was asked for.
     package var json: [UInt8]
     package var rowCount: Int
+    /// The total that came with the rows, where it was asked for and there are rows.
+    package var total: Int64?
     /// How many rows an INSERT, UPDATE or DELETE touched.
     package var changes: Int
 

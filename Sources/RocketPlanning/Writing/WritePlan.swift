@@ -22,6 +22,11 @@ package struct UpdatePlan: Sendable {
     package let violations: RequestFailure?
     /// The stored row, as values and as JSON, locked until the transaction ends.
     package let storedRow: SQLStatement
+
+    /// Whether nothing of the stored row decides what is written, so that the UPDATE alone tells whether it is there.
+    package var isBlind: Bool {
+        precondition == nil && violations == nil && needs.isEmpty && !values.isEmpty
+    }
 }
 
 /// Rows that a write depends on.

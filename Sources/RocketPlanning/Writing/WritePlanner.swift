@@ -110,8 +110,12 @@ package enum WritePlanner {
         }
         sql.append(" WHERE \(entity.key.column) = ")
         sql.bind(plan.key)
-        sql.append(" RETURNING \(entity.columnList)")
+        sql.append("\(alive(entity)) RETURNING \(entity.columnList)")
         return sql.statement(.valuesAndJSON(entity.rowShape))
+    }
+
+    private static func alive(_ entity: EntityModel) -> String {
+        entity.softDelete ? " AND \(entity.deletedAtColumn) IS NULL" : ""
     }
 
     // MARK: delete and restore
@@ -143,6 +147,7 @@ package enum WritePlanner {
         }
         sql.append(" WHERE \(entity.key.column) = ")
         sql.bind(key)
+        if !purges { sql.append(alive(entity)) }
         return DeletePlan(
             entity: entity,
             key: key,

@@ -74,10 +74,11 @@ struct PostgresTests {
     @Test func whoWaitsTooLongForAConnectionIsTurnedAway() async throws {
         try await Self.run {
             $0.appPoolSize = 1
-            $0.waitLimit = .milliseconds(200)
+            $0.waitLimit = .seconds(1)
         } _: { database async throws in
-            let slow = Task { try await database.read([Self.number("SELECT pg_sleep(1)")]) }
-            try await Task.sleep(for: .milliseconds(100))
+            _ = try await Self.answers(database)
+            let slow = Task { try await database.read([Self.number("SELECT pg_sleep(6)")]) }
+            try await Task.sleep(for: .seconds(1))
             do {
                 _ = try await database.read([Self.number("SELECT 2")])
                 Issue.record("it ran")

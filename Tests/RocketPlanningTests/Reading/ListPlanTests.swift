@@ -88,9 +88,33 @@ struct ListPlanTests {
         let sqlite = try Desk.list(row.query, of: "note", .sqlite).rows
         #expect(sqlite.text == row.sqlite)
         #expect(sqlite.binds == row.binds)
-        let postgres = try Desk.list(row.query, of: "note", .postgres).rows
+        let withoutTotal = row.query.isEmpty ? "count=false" : row.query + "&count=false"
+        let postgres = try Desk.list(withoutTotal, of: "note", .postgres).rows
         #expect(postgres.text == row.postgres)
         #expect(postgres.binds == row.binds)
+    }
+
+    @Test func bringsTheTotalWithTheFirstPageOnPostgres() throws {
+        let plan = try Desk.list("filter[title]=a&fields=id", of: "note", .postgres)
+        let shape = try Desk.list("fields=id&count=false", of: "note", .postgres).rows.output
+        #expect(plan.carriesTotal)
+        #expect(
+            plan.rows.text
+                == #"SELECT "id", (SELECT count(*) FROM "notes" WHERE "title" = $1) FROM "notes" WHERE "title" = $2"#
+                + #" ORDER BY "id" LIMIT $3"#
+        )
+        #expect(plan.rows.binds == [.text("a"), .text("a"), .integer(25)])
+        guard case .json(let columns) = shape else {
+            Issue.record("rows without a total are JSON alone")
+            return
+        }
+        #expect(plan.rows.output == .jsonAndTotal(columns))
+    }
+
+    @Test func asksForTheTotalBesideAPageThatMayBeEmpty() throws {
+        let plan = try Desk.list("page=2", of: "note", .postgres)
+        #expect(!plan.carriesTotal)
+        #expect(plan.count?.text == #"SELECT count(*) FROM "notes""#)
     }
 
     @Test(arguments: [

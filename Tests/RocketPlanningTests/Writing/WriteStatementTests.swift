@@ -74,7 +74,7 @@ struct WriteStatementTests {
         let statement = WritePlanner.update(plan, now: Desk.now)
         #expect(
             statement?.text.hasPrefix(
-                #"UPDATE "tickets" SET "priority" = ?1, "touched_at" = ?2 WHERE "id" = ?3 RETURNING"#
+                #"UPDATE "tickets" SET "priority" = ?1, "touched_at" = ?2 WHERE "id" = ?3 AND "deleted_at" IS NULL RETURNING"#
             ) == true
         )
         #expect(
@@ -100,8 +100,8 @@ struct WriteStatementTests {
     // MARK: delete and restore
 
     @Test(arguments: [
-        (SQLDialect.sqlite, #"UPDATE "accounts" SET "deleted_at" = ?1 WHERE "code" = ?2"#),
-        (.postgres, #"UPDATE "accounts" SET "deleted_at" = $1 WHERE "code" = $2"#),
+        (SQLDialect.sqlite, #"UPDATE "accounts" SET "deleted_at" = ?1 WHERE "code" = ?2 AND "deleted_at" IS NULL"#),
+        (.postgres, #"UPDATE "accounts" SET "deleted_at" = $1 WHERE "code" = $2 AND "deleted_at" IS NULL"#),
     ])
     func aSoftDeleteWritesItsInstant(dialect: SQLDialect, text: String) throws {
         let plan = try Desk.delete("a", in: "account", dialect)
