@@ -107,7 +107,7 @@ struct StoreAgreementTests {
         ]
         return sorts + filters.map { "filter[\($0)&per_page=100" }
             + [
-                "per_page=3", "per_page=3&page=2", "page=1000", "per_page=3&count=false",
+                "per_page=3", "per_page=3&page=2", "page=1000", "per_page=3&count=none",
                 "fields=id,a_json&per_page=100",
             ]
     }()

@@ -88,7 +88,7 @@ struct ListPlanTests {
         let sqlite = try Desk.list(row.query, of: "note", .sqlite).rows
         #expect(sqlite.text == row.sqlite)
         #expect(sqlite.binds == row.binds)
-        let withoutTotal = row.query.isEmpty ? "count=false" : row.query + "&count=false"
+        let withoutTotal = row.query.isEmpty ? "count=none" : row.query + "&count=none"
         let postgres = try Desk.list(withoutTotal, of: "note", .postgres).rows
         #expect(postgres.text == row.postgres)
         #expect(postgres.binds == row.binds)
@@ -96,7 +96,7 @@ struct ListPlanTests {
 
     @Test func bringsTheTotalWithTheFirstPageOnPostgres() throws {
         let plan = try Desk.list("filter[title]=a&fields=id", of: "note", .postgres)
-        let shape = try Desk.list("fields=id&count=false", of: "note", .postgres).rows.output
+        let shape = try Desk.list("fields=id&count=none", of: "note", .postgres).rows.output
         #expect(plan.carriesTotal)
         #expect(
             plan.rows.text
