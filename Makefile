@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # One builder at a time: SwiftPM locks its build folder, and 2 cores are soon busy.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check lint format bench kill9 release build-tests warnings
+.PHONY: help setup run demo test check lint format bench bench-postgres kill9 outage release build-tests warnings
 
 SOURCES := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Package.swift
 BUILD_LOG := .build/build-tests.log
@@ -16,7 +16,7 @@ RELEASE_FLAGS := $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib)
 ARGS ?=
 
 help: ## List what make can do
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install the system packages that are missing
 	@scripts/setup.sh
@@ -43,8 +43,14 @@ format: ## Format the sources in place
 bench: release ## Measure the release build beside a bare HTTP server (ARGS="--secs 10")
 	Benchmarks/run.sh $(ARGS)
 
+bench-postgres: release ## Measure the release build on PostgreSQL beside pgbench (ARGS="--secs 10")
+	Benchmarks/postgres.sh $(ARGS)
+
 kill9: release ## Kill the release build under load and look for lost rows (ARGS="--rounds 50")
 	scripts/kill9.py $(ARGS)
+
+outage: release ## Kill PostgreSQL under load and look for lost rows (ARGS="--rounds 10")
+	PGSAFE=1 scripts/with_postgres.sh scripts/outage.py $(ARGS)
 
 release: setup
 	swift build -c release --product rocket $(RELEASE_FLAGS)
