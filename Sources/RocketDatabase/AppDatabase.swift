@@ -40,13 +40,14 @@ package protocol AppDatabase: Sendable {
     /// with those that decide it.
     var isRemote: Bool { get }
 
-    /// Runs a script that only reads. All of its statements see the database at one moment.
+    /// Runs a script that only reads. All of its statements see the database at one moment, save those of a single
+    /// step that are brief, which look at a row each.
     ///
     /// - Throws: ``DatabaseFailure``, or what the script throws.
     func read<Script: TransactionScript>(_ script: Script) async throws -> Script.Outcome
 
     /// Runs a script in a transaction. When this returns, the transaction is committed; when it throws, nothing
-    /// has changed.
+    /// has changed, save for ``DatabaseFailure/outcomeUnknown(cause:)``, after which nobody knows.
     ///
     /// - Throws: ``DatabaseFailure``, or what the script throws.
     func write<Script: TransactionScript>(_ script: Script, mode: WriteMode) async throws -> Script.Outcome

@@ -26,6 +26,9 @@ package protocol DatabaseProvider: Sendable {
     /// - Returns: false where a database of the new name is there already; both are left alone.
     func rename(_ databaseName: String, to newName: String) async throws -> Bool
 
+    /// Whether two names are of one database, as a renaming that a crash cut short may leave it.
+    func isSame(_ databaseName: String, _ otherName: String) async throws -> Bool
+
     func open(_ databaseName: String) async throws -> any AppDatabase
 
     /// Removes a database that this server does not have open; one that is not there is fine.

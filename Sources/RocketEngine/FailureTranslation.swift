@@ -26,7 +26,7 @@ package enum FailureTranslation {
                 "A record that is named does not exist, or one that names this record does"
             )
         case .valueRefused(_, let column, let cause):
-            logger.warning("a table refused a value", metadata: ["cause": "\(cause)"])
+            logger.notice("a table refused a value", metadata: ["cause": "\(cause)"])
             return .validation([
                 FailureDetail(
                     field: column.isEmpty ? nil : column,
@@ -40,7 +40,7 @@ package enum FailureTranslation {
         case .overloaded:
             return .unavailable("Too many requests wait for this app's database; try again shortly")
         case .unavailable(let cause):
-            logger.error("database unavailable", metadata: ["cause": "\(cause)"])
+            outages.log(cause, logger)
             return .unavailable("The database can't be reached")
         case .timedOut(let cause):
             logger.warning("a statement took too long", metadata: ["cause": "\(cause)"])
@@ -61,10 +61,16 @@ package enum FailureTranslation {
         let message = "is too long for the index of its field: a value in an index has at most about 2,700 bytes"
         return .validation(
             columns.isEmpty
-                ? [FailureDetail(message: message)]
+                ? [
+                    FailureDetail(
+                        message: "is larger than a page of the table takes, or too long for one of its indexes"
+                    )
+                ]
                 : columns.map { FailureDetail(field: $0, rule: .type, message: message) }
         )
     }
+
+    private static let outages = OutageLog()
 
     private static func conflict(table: String, columns: [String], _ snapshot: AppSnapshot?) -> RequestFailure {
         let entity = snapshot?.definitions.entities.first { $0.table == table }

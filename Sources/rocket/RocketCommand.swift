@@ -43,7 +43,14 @@ struct CommonOptions: ParsableArguments {
     func load(_ flags: [String: String] = [:]) throws -> LoadedConfiguration {
         var flags = flags
         flags["database.data_dir"] = dataDirectory
+        if dataDirectory != nil { flags["database.driver"] = "sqlite" }
         if let databaseURL {
+            guard dataDirectory == nil else {
+                throw CommandFailure(
+                    "--data-dir is SQLite's and --database-url PostgreSQL's: leave out one",
+                    .configuration
+                )
+            }
             flags["database.url"] = databaseURL
             flags["database.driver"] = "postgres"
         }

@@ -16,7 +16,7 @@ struct ReadPlannerTests {
         ),
         (
             "filter[stock.not_in]=1,2", "(\"stock\" IS NULL OR NOT \"stock\" IN (SELECT value FROM json_each(?1)))",
-            "(\"stock\" IS NULL OR NOT \"stock\" = ANY($1::INTEGER[]))", ["[1,2]", "{1,2}"]
+            "(\"stock\" IS NULL OR NOT \"stock\" = ANY($1::BIGINT[]))", ["[1,2]", "{1,2}"]
         ),
         ("filter[title.like]=a%25", "\"title\" LIKE ?1 ESCAPE '\\'", "\"title\" LIKE $1 ESCAPE '\\'", ["a%"]),
         (

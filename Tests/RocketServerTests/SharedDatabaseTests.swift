@@ -60,6 +60,22 @@ struct SharedDatabaseTests {
         }
     }
 
+    /// The listeners of both servers are ended, so that no hint arrives for a second.
+    @Test func aChangeIsSeenWithoutAnyHint() async throws {
+        try await TestServer.runTwo { first, second async throws in
+            let app = try await first.makeApp()
+            #expect(try await Self.get("_admin/entities", app, on: second).status == 200)
+            let endListeners = SQLStatement(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    + " WHERE datname = current_database() AND query LIKE 'LISTEN %'",
+                output: .values
+            )
+            #expect(try await first.apps.management.read([endListeners])[0].rows.count == 2)
+            try await app.makeEntity("thing", fields: [])
+            #expect(try await Self.within { try await Self.get("thing", app, on: second).status == 200 })
+        }
+    }
+
     @Test func noChangeIsLostWhereBothServersChangeMetadataAtOnce() async throws {
         try await TestServer.runTwo { first, second async throws in
             let app = try await first.makeApp()

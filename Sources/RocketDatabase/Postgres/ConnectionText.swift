@@ -18,12 +18,19 @@ extension PostgresSettings {
             if let value = option.pointee.val { parameters[String(cString: keyword)] = String(cString: value) }
             option += 1
         }
-        let name = parameters.removeValue(forKey: "dbname")
-        self.init(parameters: parameters, managementDatabase: name ?? "rocket")
+        let name = parameters.removeValue(forKey: "dbname") ?? "rocket"
+        // What stands behind an @ that is not escaped is taken for the host, and is a part of the password.
+        guard parameters["host"]?.contains("@") != true else { throw ConnectionTextFailure() }
+        guard (1...63).contains(name.utf8.count), !name.contains("/"), !name.hasPrefix("template") else {
+            throw ConnectionTextFailure()
+        }
+        self.init(parameters: parameters, managementDatabase: name)
     }
 }
 
 /// The text is neither a URL nor a list of keywords that libpq takes.
 package struct ConnectionTextFailure: Error, CustomStringConvertible {
-    package let description = "expected postgres://user:password@host:5432/name"
+    package let description =
+        "expected postgres://user:password@host:5432/name, with %40 for @ and %2F for / in a password, and a name of at"
+        + " most 63 bytes without / that is no template"
 }

@@ -5,7 +5,8 @@ import Foundation
 enum HostResolver {
     private static let queue = DispatchQueue(label: "rocket.postgres.names", attributes: .concurrent)
 
-    /// Whether libpq would look the host up: not a folder with a socket, an address, or several hosts.
+    /// Whether a host's name is to be looked up here. A folder with a socket has none; several hosts, and those that
+    /// come from libpq's own environment, are left to libpq, which blocks for them.
     static func isNeeded(_ parameters: [String: String]) -> Bool {
         guard let host = parameters["host"], parameters["hostaddr"] == nil else { return false }
         return !host.isEmpty && !host.hasPrefix("/") && !host.hasPrefix("@") && !host.contains(",")

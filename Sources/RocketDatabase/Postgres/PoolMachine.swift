@@ -279,12 +279,17 @@ struct PoolMachine {
         grow(id, pool, now, &actions)
     }
 
+    /// Owners that wait for tables or rows leave a connection to the brief reads of others, where the pool is not small.
+    private func mayOwnMore(_ pool: Pool) -> Bool {
+        pool.maximum < 4 || pool.sessions.count { sessions[$0]?.use == .own } < pool.maximum - 1
+    }
+
     private func idleSession(_ pool: Pool) -> SessionID? {
         pool.sessions.first { sessions[$0]?.use.isIdle == true }
     }
 
     private mutating func startOwner(_ id: PoolID, _ pool: Pool, _ actions: inout [Action]) -> Bool {
-        guard !pool.owners.isEmpty, let session = idleSession(pool) else { return false }
+        guard !pool.owners.isEmpty, mayOwnMore(pool), let session = idleSession(pool) else { return false }
         sessions[session]?.use = .own
         if let run = pools[id]?.owners.take() { actions.append(.start(run, session)) }
         return true
@@ -353,7 +358,8 @@ struct PoolMachine {
         let sharing = pool.sessions.count { session in
             if case .sharing? = sessions[session]?.use { true } else { false }
         }
-        return pool.owners.count + (pool.sharers.isEmpty ? 0 : max(0, sharingLimit(pool) - sharing))
+        return (mayOwnMore(pool) ? pool.owners.count : 0)
+            + (pool.sharers.isEmpty ? 0 : max(0, sharingLimit(pool) - sharing))
     }
 
     private mutating func connect(_ id: PoolID, _ actions: inout [Action]) {

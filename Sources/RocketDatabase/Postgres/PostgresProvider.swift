@@ -9,6 +9,8 @@ package final class PostgresProvider: DatabaseProvider {
     private let reactor: PostgresReactor
     /// Makes and drops databases, over a connection to the management database.
     private let administration: PostgresDatabase
+    /// Asks whether databases are there and sends hints, which must not wait for one that is being made.
+    private let inquiries: PostgresDatabase
     private let logger: Logger
 
     /// - Throws: ``DatabaseFailure/unavailable(cause:)`` where this process can make no thread for it.
@@ -24,6 +26,7 @@ package final class PostgresProvider: DatabaseProvider {
             reactor,
             statementLimit: Self.administrationLimit
         )
+        inquiries = Self.database(settings.managementDatabase, 2, settings, reactor)
     }
 
     /// Copying or removing the files of a database takes as long as the disk does.
@@ -54,8 +57,9 @@ package final class PostgresProvider: DatabaseProvider {
 
     package func openManagement() async throws -> any AppDatabase {
         do {
-            _ = try await administration.read([SQLStatement("SELECT 1", output: .values)])
+            _ = try await inquiries.read([SQLStatement("SELECT 1", output: .values)])
         } catch {
+            guard settings.makesManagementDatabase else { throw error }
             try await makeManagement(after: error)
         }
         return Self.database(settings.managementDatabase, settings.appPoolSize, settings, reactor)
@@ -68,6 +72,8 @@ package final class PostgresProvider: DatabaseProvider {
             guard try await !Self.exists(settings.managementDatabase, maintenance) else { throw failure }
             logger.notice("making the database \(settings.managementDatabase)")
             try await Self.make(settings.managementDatabase, maintenance)
+        } catch DatabaseFailure.uniqueViolation {
+            // Another server was faster.
         } catch is DatabaseFailure {
             await maintenance.close()
             throw failure
@@ -83,7 +89,7 @@ package final class PostgresProvider: DatabaseProvider {
     }
 
     package func exists(_ databaseName: String) async throws -> Bool {
-        try await Self.exists(databaseName, administration)
+        try await Self.exists(databaseName, inquiries)
     }
 
     package func create(_ databaseName: String) async throws -> Bool {
@@ -105,13 +111,15 @@ package final class PostgresProvider: DatabaseProvider {
         }
     }
 
+    package func isSame(_ databaseName: String, _ otherName: String) async throws -> Bool { false }
+
     /// The channel of the hints, in the management database.
     private static let channel = "rocket"
 
     package func announce(_ hint: String) async {
         let statement = SQLStatement("SELECT pg_notify($1, $2)", binds: [.text(Self.channel), .text(hint)])
         do {
-            _ = try await administration.write([statement])
+            _ = try await inquiries.write([statement])
         } catch {
             // The others find out by themselves, a little later.
             logger.debug("a hint was not sent", metadata: ["cause": "\(error)"])
@@ -146,7 +154,7 @@ package final class PostgresProvider: DatabaseProvider {
     }
 
     package func open(_ databaseName: String) async throws -> any AppDatabase {
-        guard try await Self.exists(databaseName, administration) else {
+        guard try await Self.exists(databaseName, inquiries) else {
             throw DatabaseFailure.unavailable(cause: "the database \(databaseName) is not there")
         }
         return Self.database(databaseName, settings.appPoolSize, settings, reactor)

@@ -108,10 +108,12 @@ private final class ReactorCore {
     private final class Run {
         let script: any WaitingScript
         let first: TransactionMachine.Step
-        let lane: PoolMachine.Lane
+        var lane: PoolMachine.Lane
         let pool: PoolID
         var machine: TransactionMachine
         var session: SessionID?
+        /// Whether the script stands where its first step was taken.
+        var isFresh = true
 
         init(_ script: any WaitingScript, _ first: TransactionMachine.Step, _ lane: PoolMachine.Lane, _ pool: PoolID) {
             self.script = script
@@ -133,6 +135,7 @@ private final class ReactorCore {
     /// What a batch on its way belongs to.
     private enum Errand {
         case run(RunID)
+        case setting
         /// A rollback, after which the connection is free.
         case cleanUp
         /// A rollback, after which the run begins anew.
@@ -149,6 +152,10 @@ private final class ReactorCore {
         var runs: [RunID] = []
         /// When a connection must be made.
         var connectBy: ContinuousClock.Instant?
+        /// Whether the socket is watched for room to write.
+        var isWatchedToWrite = true
+        /// For which lane the connection is set.
+        var lane = PoolMachine.Lane.own
 
         init(_ session: PostgresSession, connectBy: ContinuousClock.Instant) {
             self.session = session
@@ -189,11 +196,13 @@ private final class ReactorCore {
     private var actions: [PoolMachine.Action] = []
     private var listener: Listener?
     private var lastRun = 0
+    /// Connections that were not made in time.
+    private var timeouts = 0
     /// Sessions that the pools do not count have numbers below zero.
     private var lastUncounted = 0
     private var now = ContinuousClock.now
     private var nextTick = ContinuousClock.now
-    private var stopped: CheckedContinuation<Void, Never>?
+    private var stopped: [CheckedContinuation<Void, Never>] = []
 
     init(_ reactor: PostgresReactor, _ wakeUp: WakeUp, _ settings: PostgresSettings, _ logger: Logger)
         throws(DatabaseFailure)
@@ -212,7 +221,7 @@ private final class ReactorCore {
 
     func run() {
         var messages: [PostgresReactor.Message] = []
-        while stopped == nil {
+        while stopped.isEmpty {
             messages.removeAll(keepingCapacity: true)
             reactor.take(&messages)
             let timeout: Int32 = messages.isEmpty ? milliseconds(until: nextTick) : 0
@@ -225,7 +234,8 @@ private final class ReactorCore {
             settle()
         }
         reactor.stopTaking()
-        stopped?.resume()
+        for run in runs.values { run.script.fail(DatabaseFailure.unavailable(cause: "the server stops")) }
+        for continuation in stopped { continuation.resume() }
     }
 
     private func milliseconds(until instant: ContinuousClock.Instant) -> Int32 {
@@ -258,7 +268,7 @@ private final class ReactorCore {
             for pool in Array(targets.keys) { close(pool) }
             if let session = listener?.session { end(session) }
             listener = nil
-            stopped = continuation
+            stopped.append(continuation)
         }
     }
 
@@ -273,16 +283,22 @@ private final class ReactorCore {
             let sessions = touched
             touched.removeAll(keepingCapacity: true)
             for id in sessions {
-                guard let session = flights[id]?.session else { continue }
-                let wanted = session.wantsToWrite
+                guard let flight = flights[id] else { continue }
                 var events: [PostgresSession.Event] = []
-                session.flush(&events)
-                if session.wantsToWrite != wanted {
-                    watch.watch(session.descriptor, token: id.number, toWrite: session.wantsToWrite)
-                }
+                flight.session.flush(&events)
+                watchAsWanted(flight)
                 handle(events, of: id)
             }
         }
+    }
+
+    private func watchAsWanted(_ flight: Flight) {
+        let session = flight.session
+        // While it is connecting libpq goes from one address to the next with a new socket, which may have the old
+        // one's number.
+        guard flight.connectBy != nil || flight.isWatchedToWrite != session.wantsToWrite else { return }
+        flight.isWatchedToWrite = session.wantsToWrite
+        watch.watch(session.descriptor, token: session.id.number, toWrite: session.wantsToWrite)
     }
 
     private func perform(_ action: PoolMachine.Action) {
@@ -315,7 +331,10 @@ private final class ReactorCore {
         guard let host = target.parameters["host"], !addresses.isEmpty else {
             return failedToConnect(id, pool, "the host \(target.parameters["host"] ?? "") is not known")
         }
-        target.parameters["hostaddr"] = addresses.joined(separator: ",")
+        // After a first address that swallowed the attempt another one comes first.
+        let first = timeouts % addresses.count
+        let order = addresses[first...] + addresses[..<first]
+        target.parameters["hostaddr"] = order.joined(separator: ",")
         // One name for each address (manual, 34.1.1.3), and one port for all of them.
         target.parameters["host"] = addresses.map { _ in host }.joined(separator: ",")
         begin(id, pool, target)
@@ -335,6 +354,7 @@ private final class ReactorCore {
                 parameters: parameters.map { (keyword: $0.key, value: $0.value) }
             )
             session.statementLimitMilliseconds = target.statementLimit.milliseconds
+            session.lockLimitMilliseconds = settings.lockLimit.milliseconds
             flights[id] = Flight(session, connectBy: now + settings.connectLimit)
             watch.watch(session.descriptor, token: id.number, toWrite: true)
             nextTick = min(nextTick, now + Self.tickInterval)
@@ -349,13 +369,10 @@ private final class ReactorCore {
     }
 
     private func proceed(_ id: SessionID) {
-        guard let session = flights[id]?.session else { return }
+        guard let flight = flights[id] else { return }
         var events: [PostgresSession.Event] = []
-        session.proceed(&events)
-        if flights[id]?.connectBy != nil {
-            // libpq goes from one address to the next with a new socket, which may have the old one's number.
-            watch.watch(session.descriptor, token: id.number, toWrite: session.wantsToWrite)
-        }
+        flight.session.proceed(&events)
+        watchAsWanted(flight)
         touched.insert(id)
         handle(events, of: id)
     }
@@ -367,7 +384,6 @@ private final class ReactorCore {
             switch event {
             case .connected:
                 flights[id]?.connectBy = nil
-                watch.watch(session.descriptor, token: id.number, toWrite: session.wantsToWrite)
                 if session.pool == nil { listen(session) } else { machine.connected(id, now, &actions) }
             case .ended(let outcome): ended(outcome, id)
             case .notified(let text): listener?.body(text)
@@ -415,7 +431,12 @@ private final class ReactorCore {
         }
         for (id, run) in runs where run.pool == pool {
             runs[id] = nil
-            run.script.fail(closed)
+            // A commit on its way may hold all the same, and says so.
+            if case .fail(let error, _) = run.machine.lost("the database is closed") {
+                run.script.fail(error)
+            } else {
+                run.script.fail(closed)
+            }
         }
     }
 
@@ -440,7 +461,33 @@ private final class ReactorCore {
         guard flights[session] != nil else { return again(id) }
         runs[id]?.session = session
         flights[session]?.runs.append(id)
-        if run.machine.attempts == 1 { take(run.first, id) } else { restart(id) }
+        prepareLane(run.lane, session)
+        if run.isFresh {
+            run.isFresh = false
+            take(run.first, id)
+        } else {
+            restart(id)
+        }
+    }
+
+    /// A brief read that waits for a table holds up the others on its connection, so it waits only a moment there.
+    private func prepareLane(_ lane: PoolMachine.Lane, _ id: SessionID) {
+        guard let flight = flights[id], flight.lane != lane else { return }
+        flight.lane = lane
+        let milliseconds = lane == .sharing ? Self.sharedLockMilliseconds : settings.lockLimit.milliseconds
+        send(StatementBatch(opening: [SQLStatement("SET lock_timeout = \(milliseconds)")]), .setting, id)
+    }
+
+    private static let sharedLockMilliseconds: Int64 = 100
+
+    /// Waits for the table on a connection of its own.
+    private func moveToOwnLane(_ id: RunID, from session: SessionID) {
+        guard let run = runs[id] else { return }
+        _ = run.machine.skipped()
+        run.lane = .own
+        flights[session]?.runs.removeAll { $0 == id }
+        machine.finished(session, now, &actions)
+        again(id)
     }
 
     /// The script's first step again, on the session that it has.
@@ -538,7 +585,7 @@ private final class ReactorCore {
         guard let flight = flights[id], let errand = flight.takeErrand() else { return }
         flight.session.deadline = flight.errands.isEmpty ? nil : now + silenceLimit
         switch errand {
-        case .listening: break
+        case .listening, .setting: break
         case .cleanUp, .cleanUpThenStart:
             // A transaction that can't be rolled back would stay open under whoever comes next.
             if case .refused(let error, _) = outcome { return broken(id, error.message) }
@@ -551,6 +598,9 @@ private final class ReactorCore {
                 step(run, script) { try script.proceed(results) }
             case .skipped:
                 if let command = runs[run]?.machine.skipped() { perform(command, run) }
+            case .refused(let error, _)
+            where error.sqlState == PostgresError.lockNotAvailable && runs[run]?.lane == .sharing:
+                moveToOwnLane(run, from: id)
             case .refused(let error, let wasPreparedEarlier):
                 let isLost = error.remedy(wasPreparedEarlier: wasPreparedEarlier) == .connectionLost
                 guard let command = runs[run]?.machine.refused(error, wasPreparedEarlier: wasPreparedEarlier) else {
@@ -574,6 +624,7 @@ private final class ReactorCore {
         machine.tick(now, &actions)
         for (id, flight) in flights {
             if let connectBy = flight.connectBy, now > connectBy {
+                timeouts += 1
                 broken(id, "no connection within \(settings.connectLimit)")
             } else if let deadline = flight.session.deadline, now > deadline {
                 broken(id, "no answer within \(silenceLimit)")

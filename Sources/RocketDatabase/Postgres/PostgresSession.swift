@@ -136,12 +136,20 @@ final class PostgresSession {
 
     /// Milliseconds; set by the owner before the connection is made.
     var statementLimitMilliseconds: Int64 = 0
+    var lockLimitMilliseconds: Int64 = 0
 
     private func setUp(_ events: inout [Event]) {
         let limit = ("statement_timeout", String(statementLimitMilliseconds))
         // A server that vanishes in the middle of a transaction holds its locks no longer than this.
         let idle = ("idle_in_transaction_session_timeout", "300000")
-        let calls = (Self.settings + [limit, idle]).map { "set_config('\($0.0)', '\($0.1)', false)" }
+        let lock = ("lock_timeout", String(lockLimitMilliseconds))
+        let calls =
+            (Self.settings + [limit, idle, lock]).map { "set_config('\($0.0)', '\($0.1)', false)" }
+            // An answer of 2xx is on the disk, whatever the default of the database.
+            + [
+                "set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'"
+                    + " ELSE current_setting('synchronous_commit') END, false)"
+            ]
         let batch = StatementBatch(
             opening: [SQLStatement("SELECT \(calls.joined(separator: ", "))")],
             isPrepared: false
@@ -216,15 +224,11 @@ final class PostgresSession {
         named.removeAll(keepingCapacity: true)
         var hasPrepared = false
         statements.beginBatch()
+        for name in statements.takeRetired() where !sendForgetting(name) { return false }
         let all = batch.all
         for statement in all {
             let preparation = statements.use(statement.text)
-            if let evicted = preparation.evicted {
-                guard PQsendQueryParams(connection, "DEALLOCATE \(evicted)", 0, nil, nil, nil, nil, 0) == 1 else {
-                    return false
-                }
-                expectations.append(.nothing)
-            }
+            if let evicted = preparation.evicted, !sendForgetting(evicted) { return false }
             if !preparation.isKnown {
                 guard PQsendPrepare(connection, preparation.name, statement.text, 0, nil) == 1 else { return false }
                 expectations.append(.preparation(of: statement.text))
@@ -242,11 +246,16 @@ final class PostgresSession {
             guard isSent == 1 else { return false }
             expectations.append(
                 wanted.contains(index)
-                    ? .result(statement.output, text: statement.text, wasPreparedEarlier: preparation.isKnown)
+                    ? .result(statement.output, text: statement.text, wasPreparedEarlier: preparation.isFromEarlier)
                     : .nothing
             )
         }
         return true
+    }
+
+    private func sendForgetting(_ name: String) -> Bool {
+        expectations.append(.nothing)
+        return PQsendQueryParams(connection, "DEALLOCATE \(name)", 0, nil, nil, nil, nil, 0) == 1
     }
 
     private func expectSync(_ expectation: Expectation) -> Bool {
@@ -288,9 +297,15 @@ final class PostgresSession {
             advance()
             endBatch(&events)
         case (.sync, PGRES_PIPELINE_SYNC): advance()
+        case (.batchEnd, PGRES_FATAL_ERROR), (.sync, PGRES_FATAL_ERROR):
+            // The commit that a sync is can fail, and the sync still follows; or the server ends the connection.
+            let error = Self.error(result)
+            guard error.remedy(wasPreparedEarlier: false) != .connectionLost else {
+                return fail(error.message, &events)
+            }
+            if refusal == nil { refusal = (error, false) }
         case (.batchEnd, _), (.sync, _), (.readsEnd, _), (_, PGRES_PIPELINE_SYNC):
-            // An error where none can be: the server ends the connection, and libpq will say so.
-            fail(Self.error(result).message, &events)
+            fail("the answers do not fit the questions", &events)
         case (.result(let output, _, _), PGRES_TUPLES_OK), (.result(let output, _, _), PGRES_COMMAND_OK):
             advance()
             results.append(ResultReader.read(result, output))
@@ -311,8 +326,12 @@ final class PostgresSession {
         switch expectation {
         case .preparation(let text): statements.forget(text)
         case .result(_, let text, let wasEarlier):
-            statements.forget(text)
             wasPreparedEarlier = wasEarlier
+            if error.sqlState == PostgresError.noSuchStatement {
+                statements.forget(text)
+            } else if error.remedy(wasPreparedEarlier: wasEarlier) == .prepareAgain {
+                statements.retire(text)
+            }
         case .nothing, .readsEnd, .sync, .batchEnd: break
         }
         // What follows the first error follows from it.

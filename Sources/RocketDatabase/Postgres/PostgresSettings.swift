@@ -4,6 +4,8 @@ package struct PostgresSettings: Sendable {
     package var parameters: [String: String]
     /// The database of the management tables; it is made where it is not there.
     package var managementDatabase: String
+    /// Whether it is made where it is missing; else it is a mistyped name.
+    package var makesManagementDatabase = true
     /// What the names of the apps' databases begin with.
     package var appPrefix = "rocket_"
     /// Connections over all apps. One more listens for what other servers say.

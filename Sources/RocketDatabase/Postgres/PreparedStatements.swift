@@ -2,14 +2,17 @@
 struct PreparedStatements {
     private struct Entry {
         let name: String
+        let preparedAt: UInt64
         var lastUse: UInt64
     }
 
     /// What must be sent before a statement can be run by its name.
     struct Preparation: Equatable {
         let name: String
-        /// Whether it was prepared for an earlier use.
+        /// Whether it is prepared, or will be by what is on its way.
         let isKnown: Bool
+        /// Whether it was prepared for an earlier batch, so that the tables may have changed since.
+        let isFromEarlier: Bool
         /// A statement to forget, to keep the bound.
         let evicted: String?
     }
@@ -19,6 +22,7 @@ struct PreparedStatements {
     /// Statements of the batch that is being sent were used after this.
     private var batchStart: UInt64 = 0
     private var lastName = 0
+    private var retired: [String] = []
     private let capacity: Int
 
     init(capacity: Int = 250) {
@@ -34,7 +38,9 @@ struct PreparedStatements {
         uses += 1
         if let index = entries.index(forKey: text) {
             entries.values[index].lastUse = uses
-            return Preparation(name: entries.values[index].name, isKnown: true, evicted: nil)
+            let entry = entries.values[index]
+            let isFromEarlier = entry.preparedAt <= batchStart
+            return Preparation(name: entry.name, isKnown: true, isFromEarlier: isFromEarlier, evicted: nil)
         }
         var evicted: String?
         if entries.count >= capacity, let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse }),
@@ -45,13 +51,23 @@ struct PreparedStatements {
         }
         lastName += 1
         let name = "s\(lastName)"
-        entries[text] = Entry(name: name, lastUse: uses)
-        return Preparation(name: name, isKnown: false, evicted: evicted)
+        entries[text] = Entry(name: name, preparedAt: uses, lastUse: uses)
+        return Preparation(name: name, isKnown: false, isFromEarlier: false, evicted: evicted)
     }
 
-    /// Prepares the text anew at its next use. The old name is left to the server until the connection ends, for
-    /// others that are on their way may still use it.
+    /// It was never prepared after all.
     mutating func forget(_ text: String) {
         entries[text] = nil
+    }
+
+    /// It is of no use any more: it is prepared anew at its next use, and the server is to forget the old one.
+    mutating func retire(_ text: String) {
+        if let entry = entries.removeValue(forKey: text) { retired.append(entry.name) }
+    }
+
+    /// What the server is to forget, once.
+    mutating func takeRetired() -> [String] {
+        defer { retired = [] }
+        return retired
     }
 }

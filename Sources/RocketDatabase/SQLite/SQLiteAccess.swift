@@ -135,6 +135,8 @@ struct SQLiteAccess: ~Copyable {
             return .unavailable(cause: message)
         case SQLITE_ERROR where message.hasPrefix("no such ") || message.contains(" has no column named "):
             return .schemaMismatch(cause: message)
+        case SQLITE_ERROR where message.hasPrefix("too many columns"):
+            return .valueRefused(table: "", column: "", cause: message)
         default: return .fault(cause: message)
         }
     }

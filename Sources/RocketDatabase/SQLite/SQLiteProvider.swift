@@ -36,7 +36,8 @@ package final class SQLiteProvider: DatabaseProvider {
         FileManager.default.fileExists(atPath: file(databaseName).path)
     }
 
-    /// A second link to the file, as renaming would replace a file that is there.
+    /// A second link to the file and the end of the first, as renaming would replace a file that is there. A crash
+    /// in between leaves both names to one file.
     package func rename(_ databaseName: String, to newName: String) async throws -> Bool {
         let (old, new) = (file(databaseName).path, file(newName).path)
         return try await onQueue {
@@ -47,6 +48,13 @@ package final class SQLiteProvider: DatabaseProvider {
             try FileManager.default.removeItem(atPath: old)
             return true
         }
+    }
+
+    package func isSame(_ databaseName: String, _ otherName: String) async throws -> Bool {
+        let numbers = [databaseName, otherName].map { name in
+            (try? FileManager.default.attributesOfItem(atPath: file(name).path))?[.systemFileNumber] as? Int
+        }
+        return numbers[0] != nil && numbers[0] == numbers[1]
     }
 
     package func announce(_ hint: String) async {}

@@ -36,13 +36,16 @@ package struct AppStore: Sendable {
     /// By its identity: a namesake that was made since is another app. It changes no row where the app does not have
     /// the status `old` any more, or somebody else holds the lease on it.
     ///
-    /// - Parameter now: nil where this server holds the lease itself.
+    /// - Parameters:
+    ///   - held: the lease that this server has; a row with another one has been taken over.
+    ///   - now: where this server has none: the lease must have run out by now.
     package func move(
         _ app: StoredApp,
         from old: StoredApp.Status,
         to new: StoredApp.Status,
         lease: Timestamp,
-        unlessLeasedAt now: Timestamp?
+        held: Timestamp? = nil,
+        unlessLeasedAt now: Timestamp? = nil
     ) -> SQLStatement {
         var sql = SQLBuilder(dialect)
         sql.append("UPDATE \"_apps\" SET \"status\" = ")
@@ -53,6 +56,10 @@ package struct AppStore: Sendable {
         sql.bind(stored: .text(app.identity))
         sql.append(" AND \"status\" = ")
         sql.bind(stored: .text(old.rawValue))
+        if let held {
+            sql.append(" AND \"lease_until\" = ")
+            sql.bind(stored: .integer(held.microseconds))
+        }
         if let now {
             sql.append(" AND \"lease_until\" < ")
             sql.bind(stored: .integer(now.microseconds))

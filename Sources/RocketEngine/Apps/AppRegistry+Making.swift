@@ -10,8 +10,12 @@ import Synchronization
 // whoever finds the lease run out.
 
 extension AppRegistry {
-    /// How long an app may take to be made.
-    private static let makingSeconds: Int64 = 120
+    /// How long an app may take to be made: longer than a database may take, and than clocks differ.
+    private static let makingSeconds: Int64 = 600
+
+    private func newLease() -> Timestamp {
+        dependencies.now().adding(seconds: Self.makingSeconds)
+    }
 
     /// - Throws: 422 for a name that can't be one, 409 for one that is taken.
     package func create(name: String, displayName: String?, driver: String?) async throws -> StoredApp {
@@ -25,46 +29,59 @@ extension AppRegistry {
             identity: Data(dependencies.randomBytes(16)).base64EncodedString()
         )
         guard try await !provider.exists(app.databaseName) else { throw Self.taken(name) }
-        let now = dependencies.now()
+        var lease = newLease()
         do {
-            _ = try await management.write([
-                store.insert(app, lease: now.adding(seconds: Self.makingSeconds), now: now)
-            ])
+            _ = try await management.write([store.insert(app, lease: lease, now: dependencies.now())])
         } catch DatabaseFailure.uniqueViolation {
             throw Self.taken(name)
         }
-        // The row is ours, so the name is: nobody opens the app before it is whole.
-        entries.withLock { $0[name] = .closed }
+        // The row is ours, so the name is: nobody opens the app before it is whole. Whatever of this name is open
+        // here was deleted elsewhere.
+        let namesake = entries.withLock { entries -> AppContext? in
+            defer { entries[name] = .closed }
+            if case .open(let context, _, _)? = entries[name] { return context } else { return nil }
+        }
+        await namesake?.database.close()
         defer { entries.withLock { entries in if case .closed? = entries[name] { entries[name] = nil } } }
         do {
-            try await make(app)
+            try await make(app, &lease)
+        } catch DatabaseFailure.outcomeUnknown(let cause) {
+            // What may still come of it is found by its row, when the lease has run out.
+            throw DatabaseFailure.outcomeUnknown(cause: cause)
         } catch {
-            await discard(app)
+            await discard(app, lease)
             throw error
         }
         await provider.announce(Hint.apps.text)
         return try await self.app(name)
     }
 
-    private func make(_ app: StoredApp) async throws {
+    private func make(_ app: StoredApp, _ lease: inout Timestamp) async throws {
         let draft = draftName(app)
         guard try await provider.create(draft) else { throw Self.taken(app.name) }
+        try await move(app, from: .creating, to: .creating, &lease)
         try await furnish(app, databaseName: draft)
-        try await move(app, from: .creating, to: .publishing)
+        try await move(app, from: .creating, to: .publishing, &lease)
         guard try await provider.rename(draft, to: app.databaseName) else { throw Self.taken(app.name) }
-        let statement = store.move(app, from: .publishing, to: .active, lease: dependencies.now(), unlessLeasedAt: nil)
+        let statement = store.move(app, from: .publishing, to: .active, lease: dependencies.now(), held: lease)
         guard try await management.write([statement, MetaStore.raise(.appsVersion)])[0].changes == 1 else {
-            throw RequestFailure.unavailable("Making the app took too long; try again")
+            throw Self.tooSlow
         }
     }
 
-    /// Goes on only where nobody has swept the app because it took too long.
-    private func move(_ app: StoredApp, from old: StoredApp.Status, to new: StoredApp.Status) async throws {
-        let lease = dependencies.now().adding(seconds: Self.makingSeconds)
-        let statement = store.move(app, from: old, to: new, lease: lease, unlessLeasedAt: nil)
-        guard try await management.write([statement])[0].changes == 1 else {
-            throw RequestFailure.unavailable("Making the app took too long; try again")
-        }
+    private static let tooSlow = RequestFailure.unavailable("It took too long, and another server went on; look again")
+
+    /// Goes on, with a new lease, only where nobody has taken the app over because it took too long.
+    private func move(
+        _ app: StoredApp,
+        from old: StoredApp.Status,
+        to new: StoredApp.Status,
+        _ lease: inout Timestamp
+    ) async throws {
+        let next = newLease()
+        let statement = store.move(app, from: old, to: new, lease: next, held: lease)
+        guard try await management.write([statement])[0].changes == 1 else { throw Self.tooSlow }
+        lease = next
     }
 
     private func draftName(_ app: StoredApp) -> String {
@@ -128,11 +145,14 @@ extension AppRegistry {
     // MARK: taking back
 
     /// Takes back what a creation that failed has made. What can't be taken back now is swept later.
-    private func discard(_ app: StoredApp) async {
+    private func discard(_ app: StoredApp, _ lease: Timestamp) async {
         do {
+            // The draft's name is random, so it is ours whoever has the row.
             let row = try await management.read([store.app(app.name)])[0].rows.first
-            guard let found = row.flatMap(store.read), found.identity == app.identity else { return }
-            try await takeBack(found)
+            guard let found = row.flatMap(store.read), found.identity == app.identity else {
+                return try await provider.drop(draftName(app))
+            }
+            try await takeBack(found, lease)
         } catch {
             dependencies.logger.error("the app \(app.name) is left half made", metadata: ["cause": "\(error)"])
         }
@@ -140,16 +160,22 @@ extension AppRegistry {
 
     /// Removes an app that is not whole: its draft or, where that has become the app's database, that database. A
     /// database of the same name that stood there before is left alone.
-    private func takeBack(_ app: StoredApp) async throws {
+    ///
+    /// - Parameter lease: the one that this server has on the row.
+    private func takeBack(_ app: StoredApp, _ lease: Timestamp) async throws {
+        var lease = lease
         let draft = draftName(app)
         switch app.status {
         case .active: return
         case .creating: try await provider.drop(draft)
         case .publishing:
             if try await provider.exists(draft) {
-                try await move(app, from: .publishing, to: .creating)
+                // From here on its maker, should it still be at work, goes no further.
+                try await move(app, from: .publishing, to: .creating, &lease)
+                if try await provider.isSame(draft, app.databaseName) { try await provider.drop(app.databaseName) }
                 try await provider.drop(draft)
             } else {
+                try await move(app, from: .publishing, to: .deleting, &lease)
                 try await provider.drop(app.databaseName)
             }
         case .deleting: try await provider.drop(app.databaseName)
@@ -160,18 +186,18 @@ extension AppRegistry {
     /// Takes back what a crash, here or on another server, left half made or half removed.
     func sweepUnfinished(ignoresLeases: Bool) async throws {
         for app in try await all(includingUnfinished: true) where app.status != .active {
-            let now = dependencies.now()
+            let lease = newLease()
             let claim = store.move(
                 app,
                 from: app.status,
                 to: app.status,
-                lease: now.adding(seconds: Self.makingSeconds),
-                unlessLeasedAt: ignoresLeases ? nil : now
+                lease: lease,
+                unlessLeasedAt: ignoresLeases ? nil : dependencies.now()
             )
             guard try await management.write([claim])[0].changes == 1 else { continue }
             dependencies.logger.notice("removing the app \(app.name), which a crash left \(app.status.rawValue)")
             do {
-                try await takeBack(app)
+                try await takeBack(app, lease)
             } catch {
                 dependencies.logger.error("the app \(app.name) can't be removed", metadata: ["cause": "\(error)"])
             }
@@ -183,15 +209,17 @@ extension AppRegistry {
     /// Ends the app's requests, then removes its database. Where that fails, a further call goes on with it.
     ///
     /// - Throws: 404 `APP_NOT_FOUND`.
-    package func delete(_ name: String) async throws {
+    @discardableResult
+    package func delete(_ name: String) async throws -> StoredApp {
         let row = Self.isValidName(name) ? try await management.read([store.app(name)])[0].rows.first : nil
         guard let app = row.flatMap(store.read), app.status == .active || app.status == .deleting else {
             throw Self.notFound(name)
         }
         let context = try await claimForDeletion(name)
         defer { entries.withLock { $0[name] = nil } }
+        var lease: Timestamp
         do {
-            try await claim(app)
+            lease = try await claim(app)
         } catch {
             await context?.database.close()
             throw error
@@ -202,21 +230,24 @@ extension AppRegistry {
             await context.database.close()
         }
         do {
+            // Another server that took over may have made room for a namesake already.
+            try await move(app, from: .deleting, to: .deleting, &lease)
             try await provider.drop(app.databaseName)
         } catch {
             let lapsed = dependencies.now().adding(seconds: -1)
-            let release = store.move(app, from: .deleting, to: .deleting, lease: lapsed, unlessLeasedAt: nil)
+            let release = store.move(app, from: .deleting, to: .deleting, lease: lapsed, held: lease)
             _ = try await management.write([release])
             throw error
         }
         _ = try await management.write([store.delete(app), MetaStore.raise(.appsVersion)])
         await provider.announce(Hint.apps.text)
+        return app
     }
 
     /// The row says that the app goes, and that this server does it.
     ///
     /// - Throws: 404 where another server does.
-    private func claim(_ app: StoredApp) async throws {
+    private func claim(_ app: StoredApp) async throws -> Timestamp {
         let now = dependencies.now()
         let lease = now.adding(seconds: settings.deletionGrace.components.seconds + Self.makingSeconds)
         let isLeft = app.status == .deleting
@@ -230,6 +261,7 @@ extension AppRegistry {
         guard try await management.write([statement, MetaStore.raise(.appsVersion)])[0].changes == 1 else {
             throw Self.notFound(app.name)
         }
+        return lease
     }
 
     /// Shuts the door: from here on no request gets in, and no second deletion.

@@ -44,30 +44,30 @@ extension AppRegistry {
     private static let idleInterval = Duration.seconds(60)
 
     /// Keeps up with other servers, takes back what they left half made, and closes idle apps, until it is cancelled.
+    /// One of these that takes long holds up no other.
     package func keepHouse() async {
-        var nextSweep = ContinuousClock.now + Self.sweepInterval
-        var nextIdle = ContinuousClock.now + Self.idleInterval
-        while !Task.isCancelled {
-            do { try await Task.sleep(for: provider.isShared ? Self.lookInterval : .seconds(1)) } catch { return }
-            if provider.isShared { await look() }
-            let now = ContinuousClock.now
-            if now >= nextIdle {
-                await closeIdleApps()
-                nextIdle = now + Self.idleInterval
-            }
-            if now >= nextSweep, provider.isShared {
-                await attempt { try await self.sweepUnfinished(ignoresLeases: false) }
-                nextSweep = now + Self.sweepInterval
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.every(Self.idleInterval) { await self.closeIdleApps() } }
+            guard provider.isShared else { return }
+            group.addTask { await self.every(Self.lookInterval) { try await self.lookAtManagement() } }
+            group.addTask { await self.every(Self.lookInterval) { self.lookAtApps() } }
+            group.addTask {
+                await self.every(Self.sweepInterval) { try await self.sweepUnfinished(ignoresLeases: false) }
             }
         }
     }
 
-    private func look() async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.attempt { try await self.lookAtManagement() } }
-            for context in contextsInUse() {
-                group.addTask { await self.attempt { try await context.look() } }
-            }
+    private func every(_ interval: Duration, _ body: () async throws -> Void) async {
+        while !Task.isCancelled {
+            do { try await Task.sleep(for: interval) } catch { return }
+            await attempt(body)
+        }
+    }
+
+    /// Each by itself: one whose database hangs keeps nobody else's news back.
+    private func lookAtApps() {
+        for context in contextsInUse() where !context.check.isRunning {
+            Task { await attempt { try await context.look() } }
         }
     }
 
@@ -137,8 +137,10 @@ extension AppRegistry {
         let versions = MetaStore.read(try await management.read([MetaStore.versions])[0])
         if let version = versions[.accountsVersion] { try await platform.keepFloors(at: version) }
         guard let version = versions[.appsVersion], appsVersion.withLock({ $0 != version }) else { return }
+        // Taken first: what is opened after the list was read may not be in it.
+        let open = openContexts()
         let active = Set(try await all().map(\.identity))
-        for context in openContexts() where !active.contains(context.stored.identity) { await retire(context) }
+        for context in open where !active.contains(context.stored.identity) { await retire(context) }
         appsVersion.withLock { $0 = version }
     }
 

@@ -84,7 +84,7 @@ package final class AppRegistry: Sendable {
             hasher: hasher,
             limiter: limiter,
             dependencies: dependencies
-        ) { await provider.announce(Hint.platform.text) }
+        ) { Task { await provider.announce(Hint.platform.text) } }
         try await seed(
             "platform@localhost",
             settings.platformPassword,
@@ -105,7 +105,12 @@ package final class AppRegistry: Sendable {
             dependencies.logger.warning("\(place) has no user yet: make one with \"rocket user create\"")
             return
         }
-        try await accounts.createUser(email: email, password: password, roles: [role])
+        do {
+            try await accounts.createUser(email: email, password: password, roles: [role])
+        } catch let failure as RequestFailure where failure.code == .conflict {
+            // Another server that boots for the first time too was faster.
+            return
+        }
         if password == "changeme" {
             dependencies.logger.warning("\(place) has the user \(email) with the password \"changeme\": change it")
         }
@@ -236,7 +241,9 @@ package final class AppRegistry: Sendable {
     /// - Parameter databaseName: nil for the app's own; another one while it is made.
     func open(_ app: StoredApp, databaseName: String? = nil) async throws -> AppContext {
         let database = try await provider.open(databaseName ?? app.databaseName)
-        let changed: @Sendable () async -> Void = { [provider] in await provider.announce(Hint.app(app.identity).text) }
+        let changed: @Sendable () async -> Void = { [provider] in
+            Task { await provider.announce(Hint.app(app.identity).text) }
+        }
         do {
             try await SystemSchema.app.migrate(database)
             return AppContext(

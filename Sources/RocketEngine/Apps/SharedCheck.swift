@@ -7,15 +7,18 @@ final class SharedCheck: Sendable {
         var running: Task<Void, any Error>?
         /// Waits for the running one; it has not looked yet.
         var next: Task<Void, any Error>?
-        var lastStart: ContinuousClock.Instant?
+        /// When the last look began that told something.
+        var lastGood: ContinuousClock.Instant?
     }
 
     private let state = Mutex(State())
 
-    /// Whether the last look began longer ago, or there was none.
+    /// Whether the last look that told something began longer ago, or there was none.
     func isOlder(than age: Duration) -> Bool {
-        state.withLock { state in state.lastStart.map { ContinuousClock.now - $0 > age } ?? true }
+        state.withLock { state in state.lastGood.map { ContinuousClock.now - $0 > age } ?? true }
     }
+
+    var isRunning: Bool { state.withLock { $0.running != nil } }
 
     /// - Parameter look: the same at every call.
     func run(_ look: @escaping @Sendable () async throws -> Void) async throws {
@@ -45,8 +48,9 @@ final class SharedCheck: Sendable {
     }
 
     private func perform(_ look: @Sendable () async throws -> Void) async throws {
-        state.withLock { $0.lastStart = .now }
+        let start = ContinuousClock.now
         defer { state.withLock { state in if state.next == nil { state.running = nil } } }
         try await look()
+        state.withLock { $0.lastGood = start }
     }
 }

@@ -108,6 +108,11 @@ private struct CreateScript: TransactionScript {
             plan.setSlug(slug)
             return insert()
         case .written:
+            guard results[0].rowCount > 0 else {
+                throw RequestFailure.validation([
+                    FailureDetail(message: "the table stored no row: a trigger of its own has refused it")
+                ])
+            }
             return .done(StoredRecord(results[0], of: plan.entity))
         }
     }

@@ -39,7 +39,9 @@ extension SQLBuilder {
             bind(stored: .text(jsonArray(values)))
             append("))")
         case .postgres:
-            let type = dialect.columnType(ValueShape(type: shape.type)).split(separator: " COLLATE")[0]
+            // A larger number than the column takes is in no row, rather than a mistake of the statement.
+            let widest = shape.type == .int ? FieldType.bigint : shape.type
+            let type = dialect.columnType(ValueShape(type: widest)).split(separator: " COLLATE")[0]
             append("\(column) = ANY(")
             bind(stored: .text(postgresArray(values)))
             append("::\(type)[])")

@@ -421,7 +421,10 @@ extension SQLDialect {
             )
         case .postgres:
             SQLStatement(
-                "SELECT a.attname, format_type(a.atttypid, a.atttypmod),"
+                // A collation of its own would sort otherwise than by code point, which is what the databases do.
+                "SELECT a.attname, format_type(a.atttypid, a.atttypmod) || COALESCE((SELECT ' COLLATE ' || c.collname"
+                    + " FROM pg_collation AS c WHERE c.oid = a.attcollation"
+                    + " AND c.collname NOT IN ('default', 'C', 'POSIX', 'ucs_basic')), ''),"
                     + " CASE WHEN EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indrelid = a.attrelid AND i.indisprimary"
                     + " AND a.attnum = ANY(i.indkey)) THEN 1 ELSE 0 END,"
                     + " CASE WHEN a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' THEN 1 ELSE 0 END"
@@ -454,7 +457,9 @@ extension SQLDialect {
         case .sqlite: return sqliteAffinity(declared) == sqliteAffinity(wantedName)
         case .postgres:
             let declaredName = declared.uppercased()
-            let isText = declaredName == "TEXT" || declaredName.hasPrefix("CHARACTER VARYING")
+            let isText =
+                declaredName == "TEXT"
+                || declaredName.hasPrefix("CHARACTER VARYING") && !declaredName.contains(" COLLATE ")
             let name = declaredName == "TIMESTAMP WITH TIME ZONE" ? "TIMESTAMPTZ" : isText ? "TEXT" : declaredName
             return name == wantedName
         }

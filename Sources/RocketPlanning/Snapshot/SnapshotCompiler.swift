@@ -143,13 +143,15 @@ package enum SnapshotCompiler {
             // The row stays until the transaction ends; a soft delete is an update, which only a share keeps out.
             let lock = dialect == .sqlite ? "" : source.softDelete ? " FOR SHARE" : " FOR KEY SHARE"
             let alive = source.softDelete ? " AND \(dialect.quote(EntityDefinition.deletedAt)) IS NULL" : ""
+            // A bigint may name the row of an int.
+            let cast = dialect == .postgres && entity.fields[field].type.isWhole ? "::BIGINT" : ""
             return ReferenceModel(
                 relation: relation.name,
                 field: field,
                 targetEntity: relation.source,
                 targetKey: sourceKey,
                 lookupText: "SELECT 1 FROM \(dialect.quote(source.table))"
-                    + " WHERE \(dialect.quote(sourceKey)) = \(dialect.placeholder(1))\(alive)\(lock)"
+                    + " WHERE \(dialect.quote(sourceKey)) = \(dialect.placeholder(1))\(cast)\(alive)\(lock)"
             )
         }
     }

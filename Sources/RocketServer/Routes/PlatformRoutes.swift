@@ -35,9 +35,7 @@ enum PlatformRoutes {
     @Sendable private static func delete(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
         let name = try call.parameter("name")
-        let app = try await call.services.apps.app(name)
-        try await call.services.apps.delete(name)
-        call.services.tokens.forget(app)
+        call.services.tokens.forget(try await call.services.apps.delete(name))
         return Reply(json: ["data": ["message": "App deleted"], "message": "App deleted"])
     }
 }

@@ -34,7 +34,8 @@ struct ControlClient: Sendable {
         }
         var quiet = Logger(label: "rocket")
         quiet.logLevel = .error
-        guard let instance = try await RocketInstance.open(configuration, logger: quiet) else {
+        guard let instance = try await RocketInstance.open(configuration, makesDatabase: makesDirectory, logger: quiet)
+        else {
             let directory = URL(fileURLWithPath: configuration.text("database.data_dir") ?? "data", isDirectory: true)
             return try await body(ControlClient(target: .server(socket: RocketInstance.socketPath(in: directory))))
         }

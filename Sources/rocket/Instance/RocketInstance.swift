@@ -22,11 +22,15 @@ struct RocketInstance: Sendable {
 
     /// - Returns: nil where another process holds the data directory.
     /// - Throws: ``CommandFailure``.
-    static func open(_ configuration: LoadedConfiguration, logger: Logger) async throws -> RocketInstance? {
+    static func open(
+        _ configuration: LoadedConfiguration,
+        makesDatabase: Bool = true,
+        logger: Logger
+    ) async throws -> RocketInstance? {
         // Nothing that this process makes is for others to read: databases, secrets, sockets.
         umask(0o077)
         try checkPasswords(configuration)
-        switch try StoreChoice(configuration) {
+        switch try StoreChoice(configuration, makesDatabase: makesDatabase) {
         case .sqlite: return try await openFiles(configuration, logger)
         case .postgres(let settings): return try await openPostgres(settings, configuration, logger)
         }

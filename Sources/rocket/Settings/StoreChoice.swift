@@ -11,8 +11,10 @@ enum StoreChoice {
     ]
 
     /// - Throws: ``CommandFailure`` for settings that contradict each other.
-    init(_ configuration: LoadedConfiguration) throws {
+    /// - Parameter makesDatabase: whether a management database that is not there is made.
+    init(_ configuration: LoadedConfiguration, makesDatabase: Bool = true) throws {
         let url = configuration.text("database.url")
+        if url == "" { throw CommandFailure("database.url is empty", .configuration) }
         guard configuration.text("database.driver") == "postgres" else {
             if url != nil {
                 throw CommandFailure(
@@ -24,6 +26,7 @@ enum StoreChoice {
             return
         }
         var settings = try url.map { try Self.read($0, configuration) } ?? Self.read(configuration)
+        settings.makesManagementDatabase = makesDatabase
         settings.poolSize = configuration.whole("database.pool_size")
         settings.appPoolSize = min(configuration.whole("app_pool_size"), settings.poolSize)
         settings.statementLimit = .seconds(configuration.whole("server.request_timeout_s"))

@@ -202,6 +202,16 @@ struct PoolMachineTests {
         #expect(desk.connected(2) == [.closes(2), .connects(3, to: .b)])
     }
 
+    @Test func ownersLeaveOneConnectionToBriefReads() {
+        let desk = Desk([.a: 4])
+        for number in 1...3 { desk.begin(number) }
+        #expect(desk.request(4) == [])
+        #expect(desk.request(5, .sharing) == [.connects(4)])
+        #expect(desk.connected(4) == [.starts(5, on: 4)])
+        #expect(desk.finished(4) == [])
+        #expect(desk.finished(1) == [.starts(4, on: 1)])
+    }
+
     // MARK: who is turned away
 
     @Test func whoIsOneTooManyIsRefusedAtOnce() {
@@ -680,8 +690,13 @@ private final class PoolModel {
         let waiters = waiting.values.filter { $0.pool == pool }
         let own = sessions.values.filter { $0.pool == pool }
         let maySpread = own.count(where: \.isShared) < sharingLimit(pool)
+        let maximum = maximums[pool] ?? 0
+        let owning = own.count { $0.load > 0 && !$0.isShared }
+        // The last connection of a pool that is not small is kept for brief reads.
+        let mayOwn = maximum < 4 || owning < maximum - 1
         claim(
-            !own.contains(where: \.isFree) || waiters.allSatisfy { $0.lane == .sharing && !maySpread },
+            !own.contains(where: \.isFree)
+                || waiters.allSatisfy { $0.lane == .sharing ? !maySpread : !mayOwn },
             "nobody of \(pool) waits beside a connection that is free"
         )
         claim(

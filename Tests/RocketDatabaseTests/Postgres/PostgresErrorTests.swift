@@ -22,10 +22,9 @@ struct PostgresErrorTests {
         #expect(error.remedy(wasPreparedEarlier: true) == error.remedy(wasPreparedEarlier: false))
     }
 
-    @Test func theDetailIsPartOfTheCause() {
+    @Test func whatQuotesValuesIsNoPartOfTheCause() {
         let error = refusal("23503", detail: "Key (desk)=(7) is not present in table \"desks\".")
-        let cause = "23503 no (Key (desk)=(7) is not present in table \"desks\".)"
-        #expect(error.remedy(wasPreparedEarlier: false) == .fail(.foreignKeyViolation(cause: cause)))
+        #expect(error.remedy(wasPreparedEarlier: false) == .fail(.foreignKeyViolation(cause: "23503 no")))
     }
 
     @Test(arguments: keyDetails)
@@ -128,9 +127,9 @@ private let remedies: [RemedyRow] = [
     RemedyRow("23505", .fail(.uniqueViolation(table: "tickets", columns: []))),
     RemedyRow("42P04", .fail(.uniqueViolation(table: "pg_database", columns: ["datname"]))),
     RemedyRow("23503") { .foreignKeyViolation(cause: $0) },
-    RemedyRow("22001", as: valueRefused),
-    RemedyRow("22003", as: valueRefused),
-    RemedyRow("22P02", as: valueRefused),
+    RemedyRow("22001", .fail(valueRefused("22001"))),
+    RemedyRow("22003", .fail(valueRefused("22003"))),
+    RemedyRow("22P02", .fail(valueRefused("22P02"))),
     RemedyRow("23502", as: valueRefused),
     RemedyRow("23514", as: valueRefused),
     RemedyRow("23P01", as: valueRefused),
@@ -157,10 +156,12 @@ private let remedies: [RemedyRow] = [
     RemedyRow("42501", as: unavailable),
     // Faults of ours.
     RemedyRow("42601", as: fault),
-    RemedyRow("0A000", as: fault),
+    RemedyRow("0A000", as: valueRefused),
+    RemedyRow("428C9", as: valueRefused),
+    RemedyRow("54011", as: valueRefused),
     RemedyRow("25001", as: fault),
     RemedyRow("25P02", as: fault),
-    RemedyRow("54001", as: fault),
+    RemedyRow("54001", as: valueRefused),
     RemedyRow("57000", as: fault),
     RemedyRow("XX000", as: fault),
 ]

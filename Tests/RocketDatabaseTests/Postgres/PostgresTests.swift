@@ -135,21 +135,33 @@ struct PostgresTests {
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                     + " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
+            var acknowledged: Set<Int64> = []
             for round in 0..<20 {
                 // Those that run meanwhile fail or hold; none hangs, and the next ones work.
-                await withTaskGroup(of: Void.self) { group in
-                    for index in 0..<6 {
-                        group.addTask {
-                            let row = SQLStatement("INSERT INTO t VALUES (\(round * 10 + index))")
-                            _ = try? await database.write([row])
-                            _ = try? await database.read([Self.one])
+                acknowledged.formUnion(
+                    await withTaskGroup(of: Int64?.self) { group in
+                        for index in 0..<6 {
+                            group.addTask {
+                                let id = Int64(round * 10 + index)
+                                let row = SQLStatement("INSERT INTO t VALUES (\(id))")
+                                guard (try? await database.write([row])) != nil else { return nil }
+                                _ = try? await database.read([Self.one])
+                                return id
+                            }
                         }
+                        group.addTask {
+                            _ = try? await database.read([others])
+                            return nil
+                        }
+                        return await group.reduce(into: [Int64]()) { if let id = $1 { $0.append(id) } }
                     }
-                    group.addTask { _ = try? await database.read([others]) }
-                }
+                )
                 try await Task.sleep(for: .milliseconds(5))
             }
             #expect(try await Self.answers(database))
+            let rows = try await database.read([Self.number("SELECT id FROM t")])[0].rows
+            #expect(acknowledged.isSubset(of: Set(rows.compactMap { $0[0].integerValue })))
+            #expect(!acknowledged.isEmpty)
         }
     }
 
@@ -206,6 +218,73 @@ struct PostgresTests {
             }
             let count = try await database.read([Self.number("SELECT count(*) FROM pg_prepared_statements")])
             #expect((count[0].rows[0][0].integerValue ?? 0) <= 251)
+        }
+    }
+
+    @Test func statementsThatAreRefusedDoNotFillTheServerEither() async throws {
+        try await Self.run {
+            $0.appPoolSize = 1
+        } _: { database async throws in
+            _ = try await database.write([SQLStatement("CREATE TABLE t (id int primary key)")])
+            let row = SQLStatement("INSERT INTO t VALUES ($1)", binds: [.integer(1)])
+            _ = try await database.write([row])
+            for _ in 0..<100 {
+                do {
+                    _ = try await database.write([row])
+                    Issue.record("the second row was taken")
+                } catch DatabaseFailure.uniqueViolation {}
+            }
+            let count = try await database.read([Self.number("SELECT count(*) FROM pg_prepared_statements")])
+            #expect((count[0].rows[0][0].integerValue ?? 100) < 10)
+        }
+    }
+
+    @Test func aViolationThatIsFoundAtTheCommitIsToldAsOne() async throws {
+        try await Self.run { database async throws in
+            _ = try await database.write([
+                SQLStatement("CREATE TABLE t (id int, UNIQUE (id) DEFERRABLE INITIALLY DEFERRED)")
+            ])
+            let row = SQLStatement("INSERT INTO t VALUES (1)")
+            _ = try await database.write([row])
+            do {
+                _ = try await database.write([row])
+                Issue.record("the second row was taken")
+            } catch DatabaseFailure.uniqueViolation(let table, let columns) {
+                #expect(table == "t" && columns == ["id"])
+            }
+            #expect(try await database.read([Self.number("SELECT count(*) FROM t")])[0].rows == [[.integer(1)]])
+        }
+    }
+
+    @Test func readsOfOtherTablesGoOnWhileOneIsChanged() async throws {
+        try await Self.run {
+            $0.appPoolSize = 4
+        } _: { database async throws in
+            _ = try await database.write(
+                [
+                    SQLStatement("CREATE TABLE a (id int primary key)"),
+                    SQLStatement("CREATE TABLE b (id int primary key)"),
+                ],
+                mode: .alone
+            )
+            let read: @Sendable (String) -> SQLStatement = { table in
+                Self.number("SELECT count(*) FROM \(table) WHERE id = 1", isBrief: true)
+            }
+            _ = try await database.read([read("b")])
+            let change = Task {
+                try await database.write(
+                    [SQLStatement("ALTER TABLE a ADD COLUMN n int"), SQLStatement("SELECT pg_sleep(4)")],
+                    mode: .alone
+                )
+            }
+            try await Task.sleep(for: .milliseconds(500))
+            let blocked = (0..<4).map { _ in Task { try await database.read([read("a")]) } }
+            let start = ContinuousClock.now
+            for _ in 0..<3 { _ = try await database.read([read("b")]) }
+            // Without a bound on its wait for the table, each of these would wait for the change to end.
+            #expect(ContinuousClock.now - start < .milliseconds(3300))
+            _ = try await change.value
+            for task in blocked { #expect(try await task.value[0].rows == [[.integer(0)]]) }
         }
     }
 
@@ -280,7 +359,10 @@ struct PostgresTests {
         await provider.close()
     }
 
-    @Test(arguments: ["nonsense", "postgres://u:secret@h:port=x/x?y", "http://u:secret@x"])
+    @Test(arguments: [
+        "nonsense", "postgres://u:secret@h:port=x/x?y", "http://u:secret@x", "postgres://u:pw@secret@h/d",
+        "postgres://h/a/b", "postgres://h/template1",
+    ])
     func aTextThatNamesNoDatabaseIsRefusedWithoutRepeatingIt(text: String) {
         do throws(ConnectionTextFailure) {
             _ = try PostgresSettings(connectionText: text)

@@ -15,7 +15,9 @@ struct PreparedStatementsTests {
         statements.beginBatch()
         let second = statements.use("SELECT 1")
         #expect(!first.isKnown)
-        #expect(second == PreparedStatements.Preparation(name: first.name, isKnown: true, evicted: nil))
+        #expect(
+            second == PreparedStatements.Preparation(name: first.name, isKnown: true, isFromEarlier: true, evicted: nil)
+        )
     }
 
     @Test func whatWasNotUsedLongestGivesWayAtTheBound() {
@@ -29,7 +31,10 @@ struct PreparedStatementsTests {
         #expect(third.evicted == second.name)
         statements.beginBatch()
         let firstAgain = statements.use("SELECT 1")
-        #expect(firstAgain == PreparedStatements.Preparation(name: first.name, isKnown: true, evicted: nil))
+        #expect(
+            firstAgain
+                == PreparedStatements.Preparation(name: first.name, isKnown: true, isFromEarlier: true, evicted: nil)
+        )
     }
 
     @Test func whatGaveWayIsPreparedAnewUnderAnotherName() {
@@ -42,6 +47,20 @@ struct PreparedStatementsTests {
         #expect(!firstAgain.isKnown)
         #expect(firstAgain.evicted == second.name)
         #expect(Set([first.name, second.name, firstAgain.name]).count == 3)
+    }
+
+    @Test func whatIsRetiredIsPreparedAnewAndForgottenByTheServerOnce() {
+        var statements = PreparedStatements()
+        let before = statements.use("SELECT 1")
+        statements.beginBatch()
+        #expect(statements.use("SELECT 1").isFromEarlier)
+        statements.retire("SELECT 1")
+        let after = statements.use("SELECT 1")
+        #expect(!after.isKnown && after.name != before.name)
+        #expect(statements.takeRetired() == [before.name])
+        #expect(statements.takeRetired().isEmpty)
+        statements.forget("SELECT 1")
+        #expect(statements.takeRetired().isEmpty)
     }
 
     @Test func aBatchThatIsLargerThanTheBoundKeepsItsOwn() {

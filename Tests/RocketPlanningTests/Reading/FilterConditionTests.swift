@@ -167,7 +167,7 @@ private let lists: [FilterRow] = [
     .init(
         "filter[priority.in]=1,2.0",
         #""priority" IN (SELECT value FROM json_each(?1))"#,
-        #""priority" = ANY($1::INTEGER[])"#,
+        #""priority" = ANY($1::BIGINT[])"#,
         [.text("[1,2]")],
         [.text("{1,2}")]
     ),

@@ -157,7 +157,7 @@ struct WriteStatementTests {
         )
         #expect(sqlite.map(\.statement.binds) == [[.text("a")], [.integer(7)]])
         let postgres = try Desk.create(payload, in: "ticket", .postgres).needs.references
-        #expect(postgres.map(\.statement.text).last == #"SELECT 1 FROM "agents" WHERE "id" = $1 FOR KEY SHARE"#)
+        #expect(postgres.map(\.statement.text).last == #"SELECT 1 FROM "agents" WHERE "id" = $1::BIGINT FOR KEY SHARE"#)
     }
 
     @Test func looksUpNothingForKeysThatAreAbsentOrNull() throws {
