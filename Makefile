@@ -10,8 +10,6 @@ SOURCES := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Package.swi
 BUILD_LOG := .build/build-tests.log
 # The same for the build of the tests and their run, so that nothing is built twice.
 SWIFT_BUILD_FLAGS ?=
-# One file that runs without a Swift toolchain beside it; macOS brings the libraries itself.
-RELEASE_FLAGS := $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib)
 # More arguments for what runs: make run ARGS="--port 9000"
 ARGS ?=
 
@@ -53,7 +51,7 @@ outage: release ## Kill PostgreSQL under load and look for lost rows (ARGS="--ro
 	PGSAFE=1 scripts/with_postgres.sh scripts/outage.py $(ARGS)
 
 release: setup
-	swift build -c release --product rocket $(RELEASE_FLAGS)
+	swift build -c release --product rocket
 
 build-tests:
 	@scripts/setup.sh --test

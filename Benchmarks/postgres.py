@@ -128,10 +128,9 @@ class Bench:
         psql(self.url, "SELECT pg_reload_conf()")
         found = re.findall(r"duration: [^\n]* execute \w+: (.*?)\n(?:[^\n]*DETAIL:  parameters: ([^\n]*)\n)?", text)
         lines = [self.pgbench_line(sql, parameters, call) for sql, parameters in found if '"_' not in sql]
-        # The transaction of the sign-in, of whose statements nothing is left.
-        while lines[:2] == ["BEGIN", "COMMIT"]:
-            del lines[:2]
-        if not any('"items"' in line for line in lines):
+        # Without what a sign-in leaves and the settings of connections: what the call asks of the table.
+        lines = [line for line in lines if '"items"' in line]
+        if not lines:
             fail(f"{call}: no statement in PostgreSQL's log:\n{text}")
         setting = f"\\set id random(1, {ITEMS})\n\\set rank random(1, 1000000)\n"
         return setting + "".join(line + ";\n" for line in lines)

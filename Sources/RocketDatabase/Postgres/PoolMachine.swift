@@ -72,6 +72,8 @@ struct PoolMachine {
         var use: Use
         /// Set where it takes no further brief reads, so that it comes free.
         var isDraining = false
+        /// What it was used for last: a change of the lane costs a setting.
+        var lastLane = Lane.own
     }
 
     private struct Waiter {
@@ -284,13 +286,21 @@ struct PoolMachine {
         pool.maximum < 4 || pool.sessions.count { sessions[$0]?.use == .own } < pool.maximum - 1
     }
 
-    private func idleSession(_ pool: Pool) -> SessionID? {
-        pool.sessions.first { sessions[$0]?.use.isIdle == true }
+    /// One that was used for the same before, where there is one.
+    private func idleSession(_ pool: Pool, for lane: Lane) -> SessionID? {
+        var other: SessionID?
+        for session in pool.sessions {
+            guard let state = sessions[session], state.use.isIdle else { continue }
+            if state.lastLane == lane { return session }
+            other = other ?? session
+        }
+        return other
     }
 
     private mutating func startOwner(_ id: PoolID, _ pool: Pool, _ actions: inout [Action]) -> Bool {
-        guard !pool.owners.isEmpty, mayOwnMore(pool), let session = idleSession(pool) else { return false }
+        guard !pool.owners.isEmpty, mayOwnMore(pool), let session = idleSession(pool, for: .own) else { return false }
         sessions[session]?.use = .own
+        sessions[session]?.lastLane = .own
         if let run = pools[id]?.owners.take() { actions.append(.start(run, session)) }
         return true
     }
@@ -306,19 +316,17 @@ struct PoolMachine {
         guard !pool.sharers.isEmpty else { return false }
         var best: (session: SessionID, load: Int)?
         var sharing = 0
-        var idle: SessionID?
         for session in pool.sessions {
             guard let state = sessions[session] else { continue }
             switch state.use {
             case .sharing(let load):
                 sharing += 1
                 if !state.isDraining, load < limits.sharingDepth, load < best?.load ?? .max { best = (session, load) }
-            case .idle: idle = idle ?? session
-            case .connecting, .own: break
+            case .idle, .connecting, .own: break
             }
         }
         let chosen: (session: SessionID, load: Int)
-        if let idle, sharing < sharingLimit(pool) {
+        if sharing < sharingLimit(pool), let idle = idleSession(pool, for: .sharing) {
             chosen = (idle, 0)
         } else if let best {
             chosen = best
@@ -326,6 +334,7 @@ struct PoolMachine {
             return false
         }
         sessions[chosen.session]?.use = .sharing(chosen.load + 1)
+        sessions[chosen.session]?.lastLane = .sharing
         if let run = pools[id]?.sharers.take() { actions.append(.start(run, chosen.session)) }
         return true
     }
