@@ -102,7 +102,7 @@ let package = Package(
         .testTarget(
             name: "RocketServerTests",
             dependencies: [
-                "RocketModel", "RocketDatabase", "RocketEngine", "RocketServer", "RocketTestSupport",
+                "RocketModel", "RocketPlanning", "RocketDatabase", "RocketEngine", "RocketServer", "RocketTestSupport",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "JWTKit", package: "jwt-kit"),

@@ -19,6 +19,47 @@ import Testing
         try FileManager.default.attributesOfItem(atPath: url.path)[.posixPermissions] as? Int
     }
 
+    @Test func commandsWorkOnPostgreSQLWithoutADataDirectory() async throws {
+        let directory = try TemporaryDirectory()
+        let name = "cmd\(UInt32.random(in: .min ... .max))"
+        let management =
+            "test_\(directory.url.lastPathComponent.lowercased().replacing("rocket-test-", with: "").prefix(13))"
+        let url = try TestCluster.url().replacing(#/[^/]*$/#, with: management)
+        let run = { (arguments: [String]) in
+            try await RocketProcess.run(arguments, environment: ["ROCKET_DATABASE_URL": url], in: directory.url)
+        }
+        let tooEarly = try await run(["app", "list"])
+        #expect(tooEarly.status == 69 && tooEarly.errors.contains("does not exist"), "\(tooEarly)")
+        let made = try await run(["app", "create", name])
+        #expect(made.status == 0, "\(made)")
+        let list = try await run(["app", "list"])
+        #expect(list.output == "\(name)\tpostgres\trocket_\(name)\t\(name)\n", "\(list)")
+        #expect(try await run(["app", "delete", name, "--yes"]).status == 0)
+        #expect(try await run(["app", "list"]).output.isEmpty)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.url.path).isEmpty)
+        try await TestStore.postgres.remove(directory)
+    }
+
+    @Test(
+        arguments: [
+            (["--database-url", "postgres://u:sesame@pw@127.0.0.1:1/x"], 78, "database.url"),
+            (["--database-url", "postgres://u:sesame@127.0.0.1:1/x"], 69, "can't start on PostgreSQL"),
+            (["--database-url", "postgres://127.0.0.1/x", "--data-dir", "d"], 78, "leave out one"),
+        ] as [([String], Int32, String)]
+    )
+    func aDatabaseThatCantBeReachedIsToldWithoutThePassword(
+        arguments: [String],
+        status: Int32,
+        words: String
+    ) async throws {
+        try await Self.inDirectory { directory in
+            let result = try await RocketProcess.run(["app", "create", "x"] + arguments, in: directory)
+            #expect(result.status == status && result.errors.contains(words), "\(result)")
+            #expect(!result.errors.contains("sesame") && !result.errors.contains("pw"))
+            #expect(result.errors.split(separator: "\n").count == 1)
+        }
+    }
+
     @Test func secretsAreMadeAtFirstBootForTheOwnerOnlyAndDifferEverywhere() async throws {
         try await Self.inDirectory { directory in
             var secrets: [Data] = []
