@@ -37,6 +37,17 @@ HELLO, GET, LIST, CREATE = "hello", "get by id", f"list of {PAGE}", "create tick
 # Reads before writes: a list costs more with every ticket that a create leaves.
 GROUPS = [[HELLO, GET, LIST], [HELLO, CREATE]]
 
+# What a run of wrk gave, as JSON in the file that OUT names.
+REPORT = """
+function done(summary, latency)
+  local errors, out = summary.errors, io.open(os.getenv("OUT"), "w")
+  out:write(string.format('{"requests":%d,"seconds":%f,"p50_ms":%f,"p99_ms":%f,"refused":%d,"broken":%d}',
+    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
+    errors.status, errors.connect + errors.read + errors.write + errors.timeout))
+  out:close()
+end
+"""
+
 # One script for all: parameters come through the environment. With -t1 there is one Lua state, so `n` is unique.
 SCRIPT = """
 local mode, path, run, token = os.getenv("MODE"), os.getenv("CALL_PATH"), os.getenv("RUN"), os.getenv("TOKEN")
@@ -56,14 +67,7 @@ function request()
   return wrk.format("GET", path, headers)
 end
 
-function done(summary, latency)
-  local errors, out = summary.errors, io.open(os.getenv("OUT"), "w")
-  out:write(string.format('{"requests":%d,"seconds":%f,"p50_ms":%f,"p99_ms":%f,"refused":%d,"broken":%d}',
-    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
-    errors.status, errors.connect + errors.read + errors.write + errors.timeout))
-  out:close()
-end
-"""
+""" + REPORT
 
 
 def fail(message):

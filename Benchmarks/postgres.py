@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 
-from measure import CONNECTIONS, PAGE, ROOT, Client, Server, fail, free_port, on_connections, sign_in
+from measure import CONNECTIONS, PAGE, REPORT, ROOT, Client, Server, fail, free_port, on_connections, sign_in
 
 APP, ITEMS = "bench", 10_000
 GET, LIST, CREATE, UPDATE = "get by id", f"list of {PAGE}", "create", "update"
@@ -52,14 +52,7 @@ function request()
   if mode == "update" then return wrk.format("PUT", path .. "/" .. id, headers, '{"title":"Again ' .. n .. '"}') end
   return wrk.format("GET", path, headers)
 end
-function done(summary, latency)
-  local errors, out = summary.errors, io.open(os.getenv("OUT"), "w")
-  out:write(string.format('{"requests":%d,"seconds":%f,"p50_ms":%f,"p99_ms":%f,"refused":%d,"broken":%d}',
-    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
-    errors.status, errors.connect + errors.read + errors.write + errors.timeout))
-  out:close()
-end
-""".replace("ITEMS", str(ITEMS)).replace("BODY", BODY)
+""".replace("ITEMS", str(ITEMS)).replace("BODY", BODY) + REPORT
 
 
 def psql(url, statement):

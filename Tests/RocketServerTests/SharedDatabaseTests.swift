@@ -283,6 +283,22 @@ struct UnfinishedAppTests {
         }
     }
 
+    @Test func aRenamingThatWasCutShortLeavesNeitherName() async throws {
+        try await Self.afterACrash(.sqlite, status: "publishing") { provider, draft, name async throws in
+            #expect(try await provider.create(draft))
+            let apps = try #require(provider as? SQLiteProvider).directory.appendingPathComponent("apps")
+            try FileManager.default.linkItem(
+                at: apps.appendingPathComponent(draft),
+                to: apps.appendingPathComponent(name)
+            )
+            #expect(try await provider.isSame(draft, name))
+        } _: { provider, apps, draft, name async throws in
+            #expect(try await !provider.exists(draft))
+            #expect(try await !provider.exists(name))
+            #expect(try await apps.all().isEmpty)
+        }
+    }
+
     @Test(arguments: TestStore.allCases)
     func anAppThatWasBeingDeletedIsDeleted(store: TestStore) async throws {
         try await Self.afterACrash(store, status: "deleting") { provider, _, name async throws in

@@ -169,6 +169,10 @@ private final class ReactorCore {
             if head == errands.count {
                 errands.removeAll(keepingCapacity: true)
                 head = 0
+            } else if head > 512 {
+                // A connection that is never idle would keep what it has long done.
+                errands.removeFirst(head)
+                head = 0
             }
             return errand
         }
@@ -583,7 +587,9 @@ private final class ReactorCore {
 
     private func ended(_ outcome: PostgresSession.Outcome, _ id: SessionID) {
         guard let flight = flights[id], let errand = flight.takeErrand() else { return }
-        flight.session.deadline = flight.errands.isEmpty ? nil : now + silenceLimit
+        // Behind a setting there may be a change of tables, which takes as long as it takes.
+        let isUnbounded = flight.runs.contains { runs[$0]?.isUnbounded == true }
+        flight.session.deadline = flight.errands.isEmpty || isUnbounded ? nil : now + silenceLimit
         switch errand {
         case .listening, .setting: break
         case .cleanUp, .cleanUpThenStart:

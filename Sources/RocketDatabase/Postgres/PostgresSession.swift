@@ -303,7 +303,8 @@ final class PostgresSession {
             guard error.remedy(wasPreparedEarlier: false) != .connectionLost else {
                 return fail(error.message, &events)
             }
-            if refusal == nil { refusal = (error, false) }
+            // Reads and preparations commit nothing, and what follows them is another batch's.
+            if case .batchEnd = expectation, refusal == nil { refusal = (error, false) }
         case (.batchEnd, _), (.sync, _), (.readsEnd, _), (_, PGRES_PIPELINE_SYNC):
             fail("the answers do not fit the questions", &events)
         case (.result(let output, _, _), PGRES_TUPLES_OK), (.result(let output, _, _), PGRES_COMMAND_OK):

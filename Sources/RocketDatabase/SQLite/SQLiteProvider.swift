@@ -6,7 +6,7 @@ package import Logging
 package final class SQLiteProvider: DatabaseProvider {
     package let driver = "sqlite"
     package let isShared = false
-    private let directory: URL
+    package let directory: URL
     private let settings: SQLiteSettings
     private let logger: Logger
     /// Opening and removing files blocks; it has a queue of its own.
@@ -51,10 +51,21 @@ package final class SQLiteProvider: DatabaseProvider {
     }
 
     package func isSame(_ databaseName: String, _ otherName: String) async throws -> Bool {
-        let numbers = [databaseName, otherName].map { name in
-            (try? FileManager.default.attributesOfItem(atPath: file(name).path))?[.systemFileNumber] as? Int
+        let paths = (file(databaseName).path, file(otherName).path)
+        return try await onQueue {
+            guard let number = try Self.fileNumber(paths.0) else { return false }
+            return try Self.fileNumber(paths.1) == number
         }
-        return numbers[0] != nil && numbers[0] == numbers[1]
+    }
+
+    /// The number that all names of a file share; nil where there is no file.
+    private static func fileNumber(_ path: String) throws -> UInt64? {
+        var info = stat()
+        guard stat(path, &info) == 0 else {
+            if errno == ENOENT { return nil }
+            throw DatabaseFailure.unavailable(cause: "\(path): \(String(cString: strerror(errno)))")
+        }
+        return UInt64(info.st_ino)
     }
 
     package func announce(_ hint: String) async {}

@@ -71,6 +71,19 @@ struct PostgresTests {
         }
     }
 
+    @Test func aChangeOfTablesMayTakeLongerThanAStatementAlsoBehindASetting() async throws {
+        try await Self.run {
+            $0.statementLimit = .milliseconds(500)
+            $0.appPoolSize = 1
+        } _: { database async throws in
+            // A brief read first, so that the connection is set anew for the change.
+            _ = try await Self.answers(database)
+            let change = [SQLStatement("CREATE TABLE t (id int)"), SQLStatement("SELECT pg_sleep(8)")]
+            _ = try await database.write(change, mode: .alone)
+            #expect(try await database.read([Self.number("SELECT count(*) FROM t")])[0].rows == [[.integer(0)]])
+        }
+    }
+
     @Test func whoWaitsTooLongForAConnectionIsTurnedAway() async throws {
         try await Self.run {
             $0.appPoolSize = 1
