@@ -8,6 +8,7 @@ SHELL := /bin/bash
 
 SOURCES := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Package.swift
 BUILD_LOG := .build/build-tests.log
+TEST_OUTPUT := .build/test.log
 # The same for the build of the tests and their run, so that nothing is built twice.
 SWIFT_BUILD_FLAGS ?=
 # More arguments for what runs: make run ARGS="--port 9000"
@@ -26,7 +27,8 @@ demo: release ## Build for release and serve the help desk example (ARGS="--port
 	@exec .build/release/rocket demo $(ARGS)
 
 test: build-tests ## Set up, build and run the tests, beside a throw-away PostgreSQL on loopback
-	scripts/with_postgres.sh swift test --skip-build $(SWIFT_BUILD_FLAGS)
+	@set -o pipefail; scripts/with_postgres.sh swift test --skip-build $(SWIFT_BUILD_FLAGS) 2>&1 | tee $(TEST_OUTPUT) \
+	    || { echo "--- what failed:"; grep -a -E '✘|Fatal error|error:' $(TEST_OUTPUT); exit 1; }
 
 # Undeclared imports are found by a flag of the build of the tests: a build of its own would take as long again.
 check: override SWIFT_BUILD_FLAGS += --explicit-target-dependency-import-check error

@@ -97,8 +97,12 @@ enum Desk {
     static let now = Timestamp(microseconds: 1_772_366_400_000_000)
     static let ticketID = "0190b1c2-7d4e-7a3b-8c5d-1e2f3a4b5c6d"
 
+    static func snapshot(_ dialect: SQLDialect = .sqlite) throws -> AppSnapshot {
+        try SnapshotCompiler.compile(definitions, version: 1, dialect: dialect)
+    }
+
     static func entity(_ name: String, _ dialect: SQLDialect = .sqlite) throws -> EntityModel {
-        try SnapshotCompiler.compile(definitions, version: 1, dialect: dialect).entity(name)
+        try snapshot(dialect).entity(name)
     }
 
     static func model(of definition: EntityDefinition, _ dialect: SQLDialect = .sqlite) throws -> EntityModel {
@@ -108,7 +112,7 @@ enum Desk {
 
     static func list(_ query: String, of name: String, _ dialect: SQLDialect = .sqlite) throws -> ListPlan {
         let entity = try entity(name, dialect)
-        let grant = try AccessDecision.decide(.read, on: entity, for: admin)
+        let grant = try Access(admin, to: try Desk.snapshot(dialect)).grant(.read, on: entity)
         let parsed = try RecordQuery.parse(try QueryString(query))
         return try ReadPlanner.list(parsed, of: entity, grant: grant)
     }
@@ -120,8 +124,10 @@ enum Desk {
         _ dialect: SQLDialect = .sqlite
     ) throws -> ReadOnePlan {
         let entity = try entity(name, dialect)
-        let grant = try AccessDecision.decide(.read, on: entity, for: admin)
-        return try ReadPlanner.one(id: id, fields: fields, of: entity, grant: grant)
+        let grant = try Access(admin, to: try Desk.snapshot()).grant(.read, on: entity)
+        var view = RecordView()
+        view.fields = fields
+        return try ReadPlanner.one(id: id, view: view, of: entity, grant: grant)
     }
 
     static func create(
@@ -129,7 +135,7 @@ enum Desk {
         in entity: EntityModel,
         at now: Timestamp = Desk.now
     ) throws -> CreatePlan {
-        let grant = try AccessDecision.decide(.create, on: entity, for: admin)
+        let grant = try Access(admin, to: try Desk.snapshot()).grant(.create, on: entity)
         return try WritePlanner.create(payload, in: entity, grant: grant, now: now) {
             UniqueID.version7(at: now, random: 0)
         }
@@ -146,7 +152,7 @@ enum Desk {
         _ dialect: SQLDialect = .sqlite
     ) throws -> UpdatePlan {
         let entity = try entity(name, dialect)
-        let grant = try AccessDecision.decide(.update, on: entity, for: admin)
+        let grant = try Access(admin, to: try Desk.snapshot()).grant(.update, on: entity)
         return try WritePlanner.update(payload, id: id, in: entity, grant: grant, precondition: nil)
     }
 
@@ -157,7 +163,7 @@ enum Desk {
         _ dialect: SQLDialect = .sqlite
     ) throws -> DeletePlan {
         let entity = try entity(name, dialect)
-        let grant = try AccessDecision.decide(.delete, on: entity, for: admin)
+        let grant = try Access(admin, to: try Desk.snapshot()).grant(.delete, on: entity)
         return try WritePlanner.delete(
             id: id,
             in: entity,
@@ -170,7 +176,7 @@ enum Desk {
 
     static func restore(_ id: String, in name: String, _ dialect: SQLDialect = .sqlite) throws -> SQLStatement {
         let entity = try entity(name, dialect)
-        let grant = try AccessDecision.decide(.delete, on: entity, for: admin)
+        let grant = try Access(admin, to: try Desk.snapshot()).grant(.delete, on: entity)
         return try WritePlanner.restore(id: id, in: entity, grant: grant)
     }
 }

@@ -46,19 +46,23 @@ enum Shop {
     static let admin = Principal(userID: "u", email: "u@x.example", roles: ["Admin"])
     static let now = Timestamp(microseconds: 1_772_366_400_000_000)
 
+    static func snapshot(_ dialect: SQLDialect = .sqlite) throws -> AppSnapshot {
+        try SnapshotCompiler.compile(definitions, version: 1, dialect: dialect)
+    }
+
     static func entity(_ name: String, _ dialect: SQLDialect) throws -> EntityModel {
-        try SnapshotCompiler.compile(definitions, version: 1, dialect: dialect).entity(name)
+        try snapshot(dialect).entity(name)
     }
 
     static func list(_ query: String, _ dialect: SQLDialect) throws -> ListPlan {
         let entity = try entity("product", dialect)
-        let grant = try AccessDecision.decide(.read, on: entity, for: admin)
+        let grant = try Access(admin, to: try Shop.snapshot()).grant(.read, on: entity)
         return try ReadPlanner.list(try RecordQuery.parse(try QueryString(query)), of: entity, grant: grant)
     }
 
     static func create(_ payload: JSONObject, _ dialect: SQLDialect = .sqlite) throws -> CreatePlan {
         let entity = try entity("product", dialect)
-        let grant = try AccessDecision.decide(.create, on: entity, for: admin)
+        let grant = try Access(admin, to: try Shop.snapshot()).grant(.create, on: entity)
         return try WritePlanner.create(payload, in: entity, grant: grant, now: now) {
             UniqueID.version7(at: now, random: 0)
         }
@@ -66,7 +70,7 @@ enum Shop {
 
     static func update(_ payload: JSONObject, _ dialect: SQLDialect = .sqlite) throws -> UpdatePlan {
         let entity = try entity("product", dialect)
-        let grant = try AccessDecision.decide(.update, on: entity, for: admin)
+        let grant = try Access(admin, to: try Shop.snapshot()).grant(.update, on: entity)
         let id = "00000000-0000-4000-8000-000000000001"
         return try WritePlanner.update(payload, id: id, in: entity, grant: grant, precondition: nil)
     }

@@ -77,18 +77,25 @@ struct ReadPlannerTests {
     @Test func aListWithoutAGrantOfItsOwnCantBePlannedForOthers() throws {
         let entity = try Shop.entity("product", .sqlite)
         let stranger = Principal(userID: "x", email: "x@x.example", roles: ["agent", "administrator"])
-        #expect(failure { try AccessDecision.decide(.read, on: entity, for: stranger) }?.code == .forbidden)
+        #expect(failure { try Access(stranger, to: try Shop.snapshot()).grant(.read, on: entity) }?.code == .forbidden)
         let platformUser = Principal(userID: "x", email: "x@x.example", roles: ["admin"], isOfPlatform: true)
-        #expect(failure { try AccessDecision.decide(.read, on: entity, for: platformUser) }?.code == .forbidden)
+        #expect(
+            failure { try Access(platformUser, to: try Shop.snapshot()).grant(.read, on: entity) }?.code == .forbidden
+        )
     }
 
     @Test func oneRecordIsFoundByItsKeyThenByItsSlug() throws {
         let entity = try Shop.entity("product", .sqlite)
-        let grant = try AccessDecision.decide(.read, on: entity, for: Shop.admin)
-        let byText = try ReadPlanner.one(id: "my-slug", fields: nil, of: entity, grant: grant)
+        let grant = try Access(Shop.admin, to: try Shop.snapshot()).grant(.read, on: entity)
+        let byText = try ReadPlanner.one(id: "my-slug", view: RecordView(), of: entity, grant: grant)
         #expect(byText.attempts.map(\.binds) == [[.text("my-slug")]])
         let id = "AAAAAAAA-0000-4000-8000-000000000001"
-        let byKey = try ReadPlanner.one(id: id, fields: ["title"], of: entity, grant: grant)
+        let byKey = try ReadPlanner.one(
+            id: id,
+            view: RecordView.parse(QueryString("fields=title")),
+            of: entity,
+            grant: grant
+        )
         #expect(byKey.attempts.map(\.binds) == [[.text(id.lowercased())], [.text(id)]])
         #expect(byKey.projection == [1])
     }

@@ -52,7 +52,7 @@ struct ErrorTableTests {
         "page=%ZZ",
         "filter[created_at.gt]=yesterday", "filter[id]=abc", "filter[customer_id.in]=1,2",
         "filter[resolved_at.is_null]=maybe",
-        "filter[title.like]=abc%5C", "filter[created_at.like]=2026%25", "include=ticket_customer", "fields=",
+        "filter[title.like]=abc%5C", "filter[created_at.like]=2026%25", "include[ticket_customer]=x", "fields=",
     ])
     func aBadParameterIsAnInvalidParameter(query: String) async throws {
         try await TestServer.run(.sqlite) { server in

@@ -22,7 +22,10 @@ enum ResultReader {
             read.total = integer(utf8(result, 0, Int32(shape.columns.count)))
         case .valuesAndJSON(let shape):
             read.rows = values(result, rowCount)
-            read.json = json(result, rowCount, shape)
+            read.json = json(result, rowCount, shape) { read.rowEnds.append($0) }
+        case .jsonAndValues(let shape):
+            read.rows = values(result, rowCount, from: Int32(shape.columns.count))
+            read.json = json(result, rowCount, shape) { read.rowEnds.append($0) }
         }
         return read
     }
@@ -60,12 +63,12 @@ enum ResultReader {
 
     // MARK: values
 
-    private static func values(_ result: OpaquePointer, _ rowCount: Int) -> [[SQLValue]] {
-        let kinds = (0..<PQnfields(result)).map { Kind(PQftype(result, $0)) }
+    private static func values(_ result: OpaquePointer, _ rowCount: Int, from first: Int32 = 0) -> [[SQLValue]] {
+        let kinds = (first..<PQnfields(result)).map { Kind(PQftype(result, $0)) }
         return (0..<Int32(rowCount)).map { row in
-            kinds.indices.map { column in
-                PQgetisnull(result, row, Int32(column)) == 1
-                    ? .null : value(utf8(result, row, Int32(column)), kinds[column])
+            kinds.indices.map { index in
+                let column = first + Int32(index)
+                return PQgetisnull(result, row, column) == 1 ? .null : value(utf8(result, row, column), kinds[index])
             }
         }
     }
@@ -110,7 +113,12 @@ enum ResultReader {
 
     // MARK: JSON
 
-    private static func json(_ result: OpaquePointer, _ rowCount: Int, _ shape: RowShape) -> [UInt8] {
+    private static func json(
+        _ result: OpaquePointer,
+        _ rowCount: Int,
+        _ shape: RowShape,
+        rowEnded: (Int) -> Void = { _ in }
+    ) -> [UInt8] {
         var writer = JSONWriter(capacity: rowCount * shape.columns.count * 32)
         let isInstant = shape.columns.indices.map { Kind(PQftype(result, Int32($0))) == .instant }
         for row in 0..<Int32(rowCount) {
@@ -125,6 +133,7 @@ enum ResultReader {
                 }
             }
             writer.raw("}")
+            rowEnded(writer.bytes.count)
         }
         return writer.bytes
     }

@@ -162,7 +162,8 @@ struct SQLiteAccess: ~Copyable {
 /// Takes a statement's rows in the form that was asked for.
 private struct RowCollector {
     private var result = StatementResult()
-    private let keepsValues: Bool
+    /// The first of the columns that are wanted as values; nil where none is.
+    private let firstValue: Int32?
     private let shape: RowShape?
     private var hasTotal = false
     private let columnCount: Int32
@@ -171,18 +172,22 @@ private struct RowCollector {
     init(_ output: StatementOutput, columnCount: Int32) {
         self.columnCount = columnCount
         switch output {
-        case .none: (keepsValues, shape) = (false, nil)
-        case .values: (keepsValues, shape) = (true, nil)
-        case .json(let shape): (keepsValues, self.shape) = (false, shape)
-        case .jsonAndTotal(let shape): (keepsValues, self.shape, hasTotal) = (false, shape, true)
-        case .valuesAndJSON(let shape): (keepsValues, self.shape) = (true, shape)
+        case .none: (firstValue, shape) = (nil, nil)
+        case .values: (firstValue, shape) = (0, nil)
+        case .json(let shape): (firstValue, self.shape) = (nil, shape)
+        case .jsonAndTotal(let shape): (firstValue, self.shape, hasTotal) = (nil, shape, true)
+        case .valuesAndJSON(let shape): (firstValue, self.shape) = (0, shape)
+        case .jsonAndValues(let shape): (firstValue, self.shape) = (Int32(shape.columns.count), shape)
         }
         if let shape { writer.bytes.reserveCapacity(shape.columns.count * 48) }
     }
 
     mutating func add(_ handle: OpaquePointer) {
-        if keepsValues { result.rows.append((0..<columnCount).map { value($0, handle) }) }
-        if let shape { write(shape, handle) }
+        if let firstValue { result.rows.append((firstValue..<columnCount).map { value($0, handle) }) }
+        if let shape {
+            write(shape, handle)
+            if firstValue != nil { result.rowEnds.append(writer.bytes.count) }
+        }
         if hasTotal, result.rowCount == 0 { result.total = value(columnCount - 1, handle).integerValue }
         result.rowCount += 1
     }

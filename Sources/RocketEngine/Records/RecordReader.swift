@@ -23,8 +23,12 @@ package struct StoredRecord: Sendable {
 
 /// Runs read plans.
 package enum RecordReader {
-    package static func list(_ plan: ListPlan, from database: any AppDatabase) async throws -> RecordPage {
-        let (rows, total) = try await database.read(ListScript(plan: plan, atOnce: database.isRemote))
+    package static func list(
+        _ plan: ListPlan,
+        of entity: EntityModel,
+        from database: any AppDatabase
+    ) async throws -> RecordPage {
+        let (rows, total) = try await database.read(ListScript(plan: plan, entity: entity, atOnce: database.isRemote))
         return RecordPage(rows: rows, page: plan.page, perPage: plan.perPage, total: total)
     }
 
@@ -35,12 +39,15 @@ package enum RecordReader {
         of entity: EntityModel,
         from database: any AppDatabase
     ) async throws -> StoredRecord {
-        guard let row = try await database.read(FirstRowScript(attempts: plan.attempts, atOnce: database.isRemote))
+        guard let found = try await database.read(OneScript(plan: plan, entity: entity, atOnce: database.isRemote))
         else {
             throw RequestFailure.recordNotFound(entity, id)
         }
-        let shown = try plan.projection.map { try project(row, to: $0, entity) } ?? row
-        return StoredRecord(json: shown, tag: RecordVersion.tag(ofRow: row), key: nil)
+        return found
+    }
+
+    fileprivate static func shown(_ row: [UInt8], _ plan: ReadOnePlan, _ entity: EntityModel) throws -> [UInt8] {
+        try plan.projection.map { try project(row, to: $0, entity) } ?? row
     }
 
     private static func project(_ row: [UInt8], to indexes: [Int], _ entity: EntityModel) throws -> [UInt8] {
@@ -53,54 +60,110 @@ package enum RecordReader {
     }
 }
 
-/// The rows of a page and the total, at one moment. A page that is not full tells the total by itself, but where
-/// asking is what costs, both are asked for at once.
+/// The rows of a page, the total and the related records, at one moment. A page that is not full tells the total by
+/// itself, but where asking is what costs, both are asked for at once.
 private struct ListScript: TransactionScript {
     let plan: ListPlan
+    let entity: EntityModel
     let atOnce: Bool
-    private var rows: StatementResult?
+    private var page: StatementResult?
+    private var total: Int64?
+    private var includes: IncludeRun?
+    private var isCounting = false
 
-    init(plan: ListPlan, atOnce: Bool) {
+    init(plan: ListPlan, entity: EntityModel, atOnce: Bool) {
         self.plan = plan
+        self.entity = entity
         self.atOnce = atOnce
     }
 
-    mutating func next(_ results: [StatementResult]) -> TransactionStep<([UInt8], Int64?)> {
-        if let rows { return .done((rows.json, total(results[0]))) }
-        guard let page = results.first else {
-            guard let count = plan.count, !plan.carriesTotal else { return .finish([plan.rows]) }
-            return atOnce ? .finish([plan.rows, count]) : .run([plan.rows])
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<([UInt8], Int64?)> {
+        if page == nil {
+            guard let first = results.first else { return start() }
+            take(first, results.dropFirst())
+        } else {
+            if isCounting { total = results[0].rows.first?.first?.integerValue ?? 0 }
+            try includes?.take(Array(results.dropFirst(isCounting ? 1 : 0)))
         }
-        guard let count = plan.count else { return .done((page.json, nil)) }
-        if plan.carriesTotal { return .done((page.json, page.total ?? 0)) }
-        if results.count == 2 { return .done((page.json, total(results[1]))) }
-        let isLastPage = page.rowCount < plan.perPage && (page.rowCount > 0 || plan.page == 1)
-        if isLastPage { return .done((page.json, Int64((plan.page - 1) * plan.perPage + page.rowCount))) }
-        rows = page
-        return .finish([count])
+        return try proceed()
     }
 
-    private func total(_ result: StatementResult) -> Int64 {
-        result.rows.first?.first?.integerValue ?? 0
+    private func start() -> TransactionStep<([UInt8], Int64?)> {
+        var statements = [plan.rows]
+        if atOnce, !plan.carriesTotal, let count = plan.count { statements.append(count) }
+        let isAll = plan.includes.isEmpty && (plan.count == nil || plan.carriesTotal || atOnce)
+        return isAll ? .finish(statements) : .run(statements)
+    }
+
+    private mutating func take(_ page: StatementResult, _ more: ArraySlice<StatementResult>) {
+        self.page = page
+        let isLastPage = page.rowCount < plan.perPage && (page.rowCount > 0 || plan.page == 1)
+        if plan.carriesTotal {
+            total = page.total ?? page.rows.first?.last?.integerValue ?? 0
+        } else if let count = more.first {
+            total = count.rows.first?.first?.integerValue ?? 0
+        } else if plan.count != nil, isLastPage {
+            total = Int64((plan.page - 1) * plan.perPage + page.rowCount)
+        }
+        guard !plan.includes.isEmpty else { return }
+        let positions = Array(plan.includes.linkColumns.indices)
+        includes = IncludeRun(plan.includes, of: entity, root: page, positions: positions)
+    }
+
+    private mutating func proceed() throws -> TransactionStep<([UInt8], Int64?)> {
+        var statements = includes?.statements() ?? []
+        isCounting = false
+        if plan.count != nil, total == nil, let count = plan.count {
+            statements.insert(count, at: 0)
+            isCounting = true
+        }
+        guard !statements.isEmpty else { return .done((try includes?.assembled() ?? page?.json ?? [], total)) }
+        return includes?.isAtLastLevel ?? true ? .finish(statements) : .run(statements)
     }
 }
 
-/// The row of the first statement that gives one.
-private struct FirstRowScript: TransactionScript {
-    let attempts: [SQLStatement]
+/// The row of the first statement that gives one, with the records that are related to it.
+private struct OneScript: TransactionScript {
+    let plan: ReadOnePlan
+    let entity: EntityModel
     let atOnce: Bool
     private var index = 0
+    private var row: [UInt8]?
+    private var includes: IncludeRun?
 
-    init(attempts: [SQLStatement], atOnce: Bool) {
-        self.attempts = attempts
+    init(plan: ReadOnePlan, entity: EntityModel, atOnce: Bool) {
+        self.plan = plan
+        self.entity = entity
         self.atOnce = atOnce
     }
 
-    mutating func next(_ results: [StatementResult]) -> TransactionStep<[UInt8]?> {
-        if let found = results.first(where: { $0.rowCount > 0 }) { return .done(found.json) }
-        guard index < attempts.count else { return .done(nil) }
-        let next = atOnce ? attempts[index...] : attempts[index...index]
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<StoredRecord?> {
+        if row != nil {
+            try includes?.take(results)
+            return try proceed()
+        }
+        if var found = results.first(where: { $0.rowCount > 0 }) {
+            row = found.json
+            if !plan.includes.isEmpty {
+                found.json = try RecordReader.shown(found.json, plan, entity)
+                found.rowEnds = [found.json.count]
+                includes = IncludeRun(plan.includes, of: entity, root: found, positions: plan.includes.linkColumns)
+            }
+            return try proceed()
+        }
+        guard index < plan.attempts.count else { return .done(nil) }
+        let next = atOnce ? plan.attempts[index...] : plan.attempts[index...index]
         index += next.count
-        return index == attempts.count ? .finish(Array(next)) : .run(Array(next))
+        return index == plan.attempts.count && plan.includes.isEmpty ? .finish(Array(next)) : .run(Array(next))
+    }
+
+    private mutating func proceed() throws -> TransactionStep<StoredRecord?> {
+        let statements = includes?.statements() ?? []
+        guard statements.isEmpty else {
+            return includes?.isAtLastLevel ?? true ? .finish(statements) : .run(statements)
+        }
+        guard let row else { return .done(nil) }
+        let shown = try includes?.assembled() ?? RecordReader.shown(row, plan, entity)
+        return .done(StoredRecord(json: shown, tag: RecordVersion.tag(ofRow: row), key: nil))
     }
 }

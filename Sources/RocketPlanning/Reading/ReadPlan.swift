@@ -8,6 +8,7 @@ package struct ListPlan: Sendable {
     package let carriesTotal: Bool
     /// One row with the total; nil where the client did not ask for it.
     package let count: SQLStatement?
+    package let includes: Includes
 }
 
 /// One record, ready to be read.
@@ -16,4 +17,5 @@ package struct ReadOnePlan: Sendable {
     package let attempts: [SQLStatement]
     /// The columns that the client asked for, as indexes into the entity's fields; nil for all.
     package let projection: [Int]?
+    package let includes: Includes
 }

@@ -10,17 +10,19 @@ package enum ReadPlanner {
         grant: Grant
     ) throws(RequestFailure) -> ListPlan {
         precondition(grant.entity == entity.name && grant.action == .read, "a list is planned with its own grant")
-        var conditions: [RowCondition] = []
-        for filter in query.filters { conditions.append(try RowCondition.resolve(filter, entity)) }
-        let sort = try sortKeys(query, entity)
-        let columns = try projection(query.fields, entity) ?? Array(entity.fields.indices)
+        let conditions = try ConditionTree.resolve(query.filters, entity, grant.access)
+        let sort = try SortKeys.spell(query.sort, entity, .only(entity), grant.access)
+        let columns = try projection(query.view.fields, entity) ?? Array(entity.fields.indices)
+        let includes = try IncludePlanner.plan(query.view, of: entity, grant.access)
         if query.deleted != nil, !grant.isAdministrator {
             throw RequestFailure(.forbidden, "Only administrators see deleted records")
         }
         // One statement instead of three in a transaction; a page further on may be empty, and bring no total.
         let carriesTotal = entity.dialect == .postgres && query.countsTotal && query.page == 1
         var rows = SQLBuilder(entity.dialect)
-        rows.append("SELECT \(columns.map { entity.fields[$0].column }.joined(separator: ", "))")
+        let linkColumns = includes.linkColumns.map { entity.fields[$0].column }
+        let list = columns.map { entity.fields[$0].column } + linkColumns
+        rows.append("SELECT \(list.joined(separator: ", "))")
         if carriesTotal {
             rows.append(", (")
             appendCount(conditions, query.deleted, entity, to: &rows)
@@ -38,9 +40,12 @@ package enum ReadPlanner {
         return ListPlan(
             page: query.page,
             perPage: query.perPage,
-            rows: rows.statement(carriesTotal ? .jsonAndTotal(shape) : .json(shape)),
+            rows: rows.statement(
+                includes.isEmpty ? carriesTotal ? .jsonAndTotal(shape) : .json(shape) : .jsonAndValues(shape)
+            ),
             carriesTotal: carriesTotal,
-            count: query.countsTotal ? count(conditions, query.deleted, entity) : nil
+            count: query.countsTotal ? count(conditions, query.deleted, entity) : nil,
+            includes: includes
         )
     }
 
@@ -69,35 +74,36 @@ package enum ReadPlanner {
     /// - Throws: 400 for unknown `fields`, 404 `NOT_FOUND`.
     package static func one(
         id: String,
-        fields: [String]?,
+        view: RecordView,
         of entity: EntityModel,
         grant: Grant
     ) throws(RequestFailure) -> ReadOnePlan {
         precondition(grant.entity == entity.name && grant.action == .read, "a read is planned with its own grant")
-        let projection = try projection(fields, entity)
+        let projection = try projection(view.fields, entity)
+        let includes = try IncludePlanner.plan(view, of: entity, grant.access)
+        let output: StatementOutput = includes.isEmpty ? .json(entity.rowShape) : .valuesAndJSON(entity.rowShape)
+        // What goes on in a transaction has a connection of its own.
+        let isBrief = includes.isEmpty
         var attempts: [SQLStatement] = []
         if let key = keyValue(id, entity) {
-            attempts.append(byKey(key, entity))
+            attempts.append(
+                SQLStatement(
+                    entity.selectByKey,
+                    binds: [entity.dialect.bindable(key)],
+                    output: output,
+                    isBrief: isBrief
+                )
+            )
         }
         if let slug = entity.slugField, !id.utf8.contains(0) {
             var sql = SQLBuilder(entity.dialect)
             sql.append("SELECT \(entity.columnList) FROM \(entity.table) WHERE \(slug.column) = ")
             sql.bind(.text(id))
             if entity.softDelete { sql.append(" AND \(entity.deletedAtColumn) IS NULL") }
-            attempts.append(sql.statement(.json(entity.rowShape), isBrief: true))
+            attempts.append(sql.statement(output, isBrief: isBrief))
         }
         guard !attempts.isEmpty else { throw .recordNotFound(entity, id) }
-        return ReadOnePlan(attempts: attempts, projection: projection)
-    }
-
-    /// The stored row of a key, whole, as JSON.
-    static func byKey(_ key: FieldValue, _ entity: EntityModel) -> SQLStatement {
-        SQLStatement(
-            entity.selectByKey,
-            binds: [entity.dialect.bindable(key)],
-            output: .json(entity.rowShape),
-            isBrief: true
-        )
+        return ReadOnePlan(attempts: attempts, projection: projection, includes: includes)
     }
 
     /// The key that a text in a path means, or nil where it can't be a key of this entity.
@@ -121,45 +127,21 @@ package enum ReadPlanner {
         }
         for condition in conditions {
             sql.append(separator)
-            condition.append(to: &sql)
+            condition.append(to: &sql, of: .only(entity))
             separator = " AND "
         }
     }
 
-    /// The key is always the last to sort by, so that pages never overlap. Nulls come first, with `-` last.
-    private static func sortKeys(_ query: RecordQuery, _ entity: EntityModel) throws(RequestFailure) -> String {
-        var keys: [String] = []
-        var isUniqueAlready = false
-        for key in query.sort {
-            guard let field = entity.field(key.field) else {
-                throw .unknownField(key.field, of: entity, parameter: "sort")
-            }
-            guard field.shape.type.isComparable else {
-                throw .parameter(
-                    "sort",
-                    "\"\(field.name)\" is \(field.shape.type.rawValue) and has no order to sort by"
-                )
-            }
-            keys.append(spell(field, isDescending: key.isDescending, entity.dialect))
-            isUniqueAlready = isUniqueAlready || field.isPrimaryKey
-        }
-        if !isUniqueAlready { keys.append(entity.key.column) }
-        return keys.joined(separator: ", ")
-    }
-
-    private static func spell(_ field: FieldModel, isDescending: Bool, _ dialect: SQLDialect) -> String {
-        switch dialect {
-        case .sqlite: field.comparable + (isDescending ? " DESC" : "")
-        case .postgres: field.comparable + (isDescending ? " DESC NULLS LAST" : " ASC NULLS FIRST")
-        }
-    }
-
-    private static func projection(_ fields: [String]?, _ entity: EntityModel) throws(RequestFailure) -> [Int]? {
+    static func projection(
+        _ fields: [String]?,
+        _ entity: EntityModel,
+        _ parameter: String = "fields"
+    ) throws(RequestFailure) -> [Int]? {
         guard let fields else { return nil }
         var indexes: [Int] = []
         for name in fields {
             guard let index = entity.index(of: name) else {
-                throw .unknownField(name, of: entity, parameter: "fields")
+                throw .unknownField(name, of: entity, parameter: parameter)
             }
             if !indexes.contains(index) { indexes.append(index) }
         }

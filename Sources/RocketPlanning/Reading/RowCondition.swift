@@ -1,141 +1,113 @@
 import RocketModel
 
-/// What the WHERE clause of a request says, resolved against the entity: fields that exist, values that fit.
-package struct RowCondition: Sendable {
-    let field: FieldModel
-    let comparison: FilterOperator
-    let values: [FieldValue]
+/// What the WHERE clause of a request says, resolved against the metadata.
+package indirect enum RowCondition: Sendable {
+    case field(FieldCondition)
+    /// There is a related row for which all of the conditions hold; or, negated, there is none.
+    case related(RelatedCondition)
 
-    /// - Throws: 400 `UNKNOWN_FIELD`, or `INVALID_PARAMETER` for an operator or a value that the field's type does
-    ///   not take.
-    static func resolve(_ filter: RecordQuery.Filter, _ entity: EntityModel) throws(RequestFailure) -> RowCondition {
-        guard let field = entity.field(filter.field) else {
-            throw .unknownField(filter.field, of: entity, parameter: filter.parameter)
+    func append(to sql: inout SQLBuilder, of row: RowName) {
+        switch self {
+        case .field(let condition): condition.append(to: &sql, of: row)
+        case .related(let condition): condition.append(to: &sql, of: row)
         }
-        let type = field.shape.type
-        let isAllowed =
-            switch filter.comparison {
-            case .equal, .notEqual, .isIn, .isNotIn: type.isComparable
-            case .greater, .greaterOrEqual, .less, .lessOrEqual: type.isOrdered
-            case .like, .ilike, .contains, .startsWith: type.isText
-            case .isNull: true
+    }
+}
+
+/// A condition on the rows at the other end of a relation. A row is never multiplied by it.
+package struct RelatedCondition: Sendable {
+    let side: RelationSide
+    let own: EntityModel
+    let other: EntityModel
+    let conditions: [RowCondition]
+    let isNegated: Bool
+
+    func append(to sql: inout SQLBuilder, of row: RowName) {
+        sql.append(isNegated ? "NOT EXISTS (SELECT 1 " : "EXISTS (SELECT 1 ")
+        sql.append(side.relatedRows(of: row, own, other))
+        for condition in conditions {
+            sql.append(" AND ")
+            condition.append(to: &sql, of: row.inner.row)
+        }
+        sql.append(")")
+    }
+}
+
+/// Filters put together: those that lead through the same relations speak of the same related record, so that a
+/// range of two filters is a range.
+struct ConditionTree {
+    private let entity: EntityModel
+    private let access: Access
+    private var conditions: [RowCondition] = []
+    private var branches: [(side: RelationSide, tree: ConditionTree)] = []
+
+    init(_ entity: EntityModel, _ access: Access) {
+        self.entity = entity
+        self.access = access
+    }
+
+    /// - Throws: 400 for names, operators and values that the entities do not take, 403 where a relation leads to an
+    ///   entity that the caller can't read.
+    static func resolve(
+        _ filters: [RecordQuery.Filter],
+        _ entity: EntityModel,
+        _ access: Access
+    ) throws(RequestFailure) -> [RowCondition] {
+        var tree = ConditionTree(entity, access)
+        for filter in filters { try tree.add(filter, filter.path[...]) }
+        return tree.all
+    }
+
+    private var all: [RowCondition] {
+        conditions
+            + branches.map { branch in
+                .related(
+                    RelatedCondition(
+                        side: branch.side,
+                        own: entity,
+                        other: branch.tree.entity,
+                        conditions: branch.tree.all,
+                        isNegated: false
+                    )
+                )
             }
-        guard isAllowed else {
+    }
+
+    private mutating func add(_ filter: RecordQuery.Filter, _ path: ArraySlice<String>) throws(RequestFailure) {
+        guard let name = path.first else { return }
+        if let field = entity.field(name) {
+            conditions.append(.field(try FieldCondition.resolve(filter, field, path.dropFirst())))
+            return
+        }
+        guard let side = entity.relation(name) else {
+            let isPath = path.count > 2 || (path.last.map { FilterOperator(rawValue: $0) == nil } ?? false)
+            throw path.count > 1 && isPath
+                ? .unknownPath(name, of: entity, parameter: filter.parameter)
+                : .unknownField(name, of: entity, parameter: filter.parameter)
+        }
+        let (other, _) = try access.related(.read, through: side)
+        let rest = path.dropFirst()
+        guard let next = rest.first else {
             throw .parameter(
                 filter.parameter,
-                "\"\(filter.comparison.rawValue)\" does not go with \"\(field.name)\", which is \(type.rawValue)"
+                "\"\(name)\" is a relation: filter[\(name).field], or filter[\(name).is_null] for there being none"
             )
         }
-        return RowCondition(field: field, comparison: filter.comparison, values: try values(filter, field))
-    }
-
-    private static func values(_ filter: RecordQuery.Filter, _ field: FieldModel) throws(RequestFailure) -> [FieldValue]
-    {
-        switch filter.comparison {
-        case .isNull:
-            guard filter.value == "true" || filter.value == "false" else {
-                throw .parameter(filter.parameter, "\"is_null\" takes true or false, not \"\(filter.value)\"")
-            }
-            return [.boolean(filter.value == "true")]
-        case .isIn, .isNotIn:
-            var values: [FieldValue] = []
-            // By byte: a comma that a combining mark follows is one Character with it.
-            for text in filter.value.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
-                values.append(try value(String(Substring(text)), filter, field))
-            }
-            return values
-        case .like, .ilike:
-            guard filter.value.utf8.count <= maximumPatternLength else {
-                throw .parameter(filter.parameter, "A pattern has at most \(maximumPatternLength) bytes")
-            }
-            guard !endsInEscape(filter.value) else {
-                throw .parameter(filter.parameter, "A pattern can't end in a single \\, which escapes what follows")
-            }
-            return [try value(filter.value, filter, field)]
-        default:
-            return [try value(filter.value, filter, field)]
+        if rest.count == 1, next == FilterOperator.isNull.rawValue, other.field(next) == nil {
+            let isNegated = try FieldCondition.isNull(filter)
+            conditions.append(
+                .related(
+                    RelatedCondition(side: side, own: entity, other: other, conditions: [], isNegated: isNegated)
+                )
+            )
+            return
         }
-    }
-
-    private static func value(
-        _ text: String,
-        _ filter: RecordQuery.Filter,
-        _ field: FieldModel
-    ) throws(RequestFailure) -> FieldValue {
-        // A filter may ask for more fraction digits than the field keeps: no row has them.
-        let shape = ValueShape(type: field.shape.type)
-        do throws(CoercionFailure) {
-            return try shape.value(ofText: text)
-        } catch {
-            throw .parameter(filter.parameter, "\"\(field.name)\": \(error.message)")
-        }
-    }
-
-    /// Matching costs up to the product of both lengths.
-    private static let maximumPatternLength = 1000
-
-    private static func endsInEscape(_ pattern: String) -> Bool {
-        pattern.utf8.reversed().prefix { $0 == UInt8(ascii: "\\") }.count % 2 == 1
-    }
-
-    /// `neq` and `not_in` hold for null; every other comparison but `is_null` does not.
-    func append(to sql: inout SQLBuilder) {
-        let column = field.comparable
-        switch comparison {
-        case .equal: binary("=", &sql)
-        case .notEqual: binary(sql.dialect == .sqlite ? "IS NOT" : "IS DISTINCT FROM", &sql)
-        case .greater: binary(">", &sql)
-        case .greaterOrEqual: binary(">=", &sql)
-        case .less: binary("<", &sql)
-        case .lessOrEqual: binary("<=", &sql)
-        case .isIn:
-            sql.isMember(column, of: values, field.shape)
-        case .isNotIn:
-            sql.append("(\(column) IS NULL OR NOT ")
-            sql.isMember(column, of: values, field.shape)
-            sql.append(")")
-        case .like:
-            binary("LIKE", &sql)
-            sql.append(" ESCAPE '\\'")
-        case .ilike: ilike(&sql)
-        case .contains:
-            sql.append(sql.dialect == .sqlite ? "instr(\(column), " : "strpos(\(column), ")
-            sql.bind(values[0])
-            sql.append(") > 0")
-        case .startsWith: startsWith(&sql)
-        case .isNull:
-            sql.append(values[0] == .boolean(true) ? "\(column) IS NULL" : "\(column) IS NOT NULL")
-        }
-    }
-
-    private func binary(_ spelling: String, _ sql: inout SQLBuilder) {
-        sql.append("\(field.comparable) \(spelling) ")
-        sql.bind(values[0])
-    }
-
-    private func ilike(_ sql: inout SQLBuilder) {
-        switch sql.dialect {
-        case .sqlite:
-            sql.append("\(SQLDialect.ilikeFunction)(\(field.column), ")
-            sql.bind(values[0])
-            sql.append(")")
-        case .postgres:
-            binary("ILIKE", &sql)
-            sql.append(" COLLATE \"und-x-icu\" ESCAPE '\\'")
-        }
-    }
-
-    private func startsWith(_ sql: inout SQLBuilder) {
-        switch sql.dialect {
-        case .sqlite:
-            sql.append("substr(\(field.column), 1, length(")
-            sql.bind(values[0])
-            sql.append(")) = ")
-            sql.bind(values[0])
-        case .postgres:
-            sql.append("starts_with(\(field.column), ")
-            sql.bind(values[0])
-            sql.append(")")
+        if let index = branches.firstIndex(where: { $0.side.name == name }) {
+            try branches[index].tree.add(filter, rest)
+        } else {
+            var tree = ConditionTree(other, access)
+            try tree.add(filter, rest)
+            branches.append((side, tree))
         }
     }
 }

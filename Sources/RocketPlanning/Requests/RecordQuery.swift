@@ -3,16 +3,28 @@ package import RocketModel
 /// What a client asks a list for, in names: whether they mean anything is the planner's question.
 package struct RecordQuery: Sendable, Hashable {
     package struct Filter: Sendable, Hashable {
-        package let field: String
-        package let comparison: FilterOperator
+        /// Relations on the way, the field, and the operator where one is given: which is which, the metadata tells.
+        package let path: [String]
         package let value: String
         /// The parameter's name as it was sent, for error messages.
         package let parameter: String
+
+        package init(path: [String], value: String, parameter: String) {
+            self.path = path
+            self.value = value
+            self.parameter = parameter
+        }
     }
 
     package struct SortKey: Sendable, Hashable {
-        package let field: String
+        /// Relations on the way and the field.
+        package let path: [String]
         package let isDescending: Bool
+
+        package init(path: [String], isDescending: Bool) {
+            self.path = path
+            self.isDescending = isDescending
+        }
     }
 
     package enum DeletedRows: String, Sendable, CaseIterable {
@@ -25,7 +37,7 @@ package struct RecordQuery: Sendable, Hashable {
     package var page = 1
     package var perPage = RecordQuery.defaultPerPage
     package var countsTotal = true
-    package var fields: [String]?
+    package var view = RecordView()
     package var deleted: DeletedRows?
 
     package static let defaultPerPage = 25
@@ -34,7 +46,8 @@ package struct RecordQuery: Sendable, Hashable {
     package static let maximumSortKeys = 8
 
     /// The names that a list takes beside `filter[…]`.
-    package static let parameterNames = ["sort", "page", "per_page", "count", "fields", "deleted"]
+    package static let parameterNames =
+        ["sort", "page", "per_page", "count", "deleted"] + RecordView.parameterNames
 }
 
 /// The comparisons of filters, as clients spell them.
@@ -60,8 +73,10 @@ extension RecordQuery {
         var result = RecordQuery()
         var others: [QueryString.Parameter] = []
         for parameter in query.parameters {
-            if parameter.name.utf8.starts(with: "filter[".utf8), parameter.name.utf8.last == UInt8(ascii: "]") {
-                result.filters.append(try filter(parameter))
+            if let path = parameter.name.inside("filter") {
+                result.filters.append(try filter(path, parameter))
+            } else if let path = parameter.name.inside("include") {
+                try result.view.addOption(path, parameter)
             } else {
                 others.append(parameter)
             }
@@ -83,7 +98,7 @@ extension RecordQuery {
             }
             countsTotal = text == "exact"
         }
-        if let text = values["fields"] { fields = try Self.names(text, "fields") }
+        try view.read(values)
         if let text = values["deleted"] {
             guard let rows = DeletedRows(rawValue: text) else {
                 throw .parameter("deleted", "\"deleted\" is only or with, not \"\(text)\"")
@@ -93,47 +108,47 @@ extension RecordQuery {
         guard page <= Int.max / perPage else { throw .parameter("page", "The page \(page) is out of range") }
     }
 
-    private static func filter(_ parameter: QueryString.Parameter) throws(RequestFailure) -> Filter {
-        // By byte: a bracket or a dot that a combining mark follows is one Character with it.
-        let inside = Substring(parameter.name.utf8.dropFirst("filter[".utf8.count).dropLast())
-        let pieces = inside.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-            .map { String(Substring($0)) }
-        guard !pieces.contains(""), !pieces.isEmpty else {
-            throw .parameter(parameter.name, "\"\(parameter.name)\" names no field: filter[field] or filter[field.op]")
-        }
-        guard pieces.count > 1 else {
-            return Filter(field: pieces[0], comparison: .equal, value: parameter.value, parameter: parameter.name)
-        }
-        guard pieces.count == 2 else {
-            throw .parameter(parameter.name, "\"\(parameter.name)\" is too deep: filter[field] or filter[field.op]")
-        }
-        guard let comparison = FilterOperator(rawValue: pieces[1]) else {
-            let names = FilterOperator.allCases.map(\.rawValue)
-            let wrong = pieces[1]
+    static func filter(
+        _ path: Substring,
+        _ parameter: QueryString.Parameter
+    ) throws(RequestFailure) -> Filter {
+        let pieces = pieces(path)
+        guard !pieces.contains(""), pieces.count <= maximumPath else {
             throw .parameter(
                 parameter.name,
-                "\"\(wrong)\" is no operator: \(names.joined(separator: ", "))" + suggestion(for: wrong, among: names)
+                "\"\(parameter.name)\" names no field: filter[field], filter[field.op] or filter[relation.field.op]"
             )
         }
-        return Filter(field: pieces[0], comparison: comparison, value: parameter.value, parameter: parameter.name)
+        return Filter(path: pieces, value: parameter.value, parameter: parameter.name)
     }
 
-    private static func sortKeys(_ text: String) throws(RequestFailure) -> [SortKey] {
-        let names = try names(text, "sort")
+    /// The names between the dots. By byte: a dot that a combining mark follows is one Character with it.
+    static func pieces(_ path: Substring) -> [String] {
+        path.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).map { String(Substring($0)) }
+    }
+
+    /// How many names a path may have; what is longer names nothing that anybody means.
+    static let maximumPath = 32
+
+    static func sortKeys(_ text: String, _ parameter: String = "sort") throws(RequestFailure) -> [SortKey] {
+        let names = try names(text, parameter)
         guard names.count <= maximumSortKeys else {
-            throw .parameter("sort", "A list sorts by at most \(maximumSortKeys) fields")
+            throw .parameter(parameter, "A list sorts by at most \(maximumSortKeys) fields")
         }
         var keys: [SortKey] = []
         for name in names {
-            let key = SortKey(
-                field: name.hasPrefix("-") ? String(name.dropFirst()) : name,
-                isDescending: name.hasPrefix("-")
-            )
-            guard !key.field.isEmpty, !key.field.hasPrefix("-"), !key.field.hasPrefix("+") else {
-                throw .parameter("sort", "\"\(name)\" is no sort key: a field's name, with - in front to turn it round")
+            let isDescending = name.utf8.first == UInt8(ascii: "-")
+            let path = Substring(name.utf8.dropFirst(isDescending ? 1 : 0))
+            let key = SortKey(path: pieces(path), isDescending: isDescending)
+            guard !key.path.contains(""), key.path.count <= maximumPath, !path.hasPrefix("-"), !path.hasPrefix("+")
+            else {
+                throw .parameter(
+                    parameter,
+                    "\"\(name)\" is no sort key: a field's name, with - in front to turn it round"
+                )
             }
-            guard !keys.contains(where: { $0.field == key.field }) else {
-                throw .parameter("sort", "\"\(key.field)\" is sorted by twice")
+            guard !keys.contains(where: { $0.path == key.path }) else {
+                throw .parameter(parameter, "\"\(path)\" is sorted by twice")
             }
             keys.append(key)
         }
@@ -148,7 +163,7 @@ extension RecordQuery {
     }
 
     /// A whole number from 1; one that is longer than any `Int` counts as the greatest.
-    private static func positive(_ text: String, _ name: String) throws(RequestFailure) -> Int {
+    static func positive(_ text: String, _ name: String) throws(RequestFailure) -> Int {
         let isWhole = !text.isEmpty && text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
         let value = isWhole ? Int(text) ?? .max : 0
         guard value > 0 else { throw .parameter(name, "\"\(name)\" is a whole number from 1, not \"\(text)\"") }
@@ -170,7 +185,28 @@ extension RequestFailure {
 
     /// 400 for a name that the entity does not have.
     package static func unknownField(_ name: String, of entity: EntityModel, parameter: String) -> RequestFailure {
-        let message = "\"\(entity.name)\" has no field \"\(name)\"" + suggestion(for: name, among: entity.fieldNames)
+        unknownName("field", name, of: entity, among: entity.fieldNames, parameter)
+    }
+
+    /// 400 for a name that may be a field's or a relation's and is neither.
+    static func unknownPath(_ name: String, of entity: EntityModel, parameter: String) -> RequestFailure {
+        let known = entity.fieldNames + entity.relations.map(\.name)
+        return unknownName("field or relation", name, of: entity, among: known, parameter)
+    }
+
+    /// 400 for a relation that the entity does not have.
+    static func unknownRelation(_ name: String, of entity: EntityModel, parameter: String) -> RequestFailure {
+        unknownName("relation", name, of: entity, among: entity.relations.map(\.name), parameter)
+    }
+
+    private static func unknownName(
+        _ kind: String,
+        _ name: String,
+        of entity: EntityModel,
+        among known: [String],
+        _ parameter: String
+    ) -> RequestFailure {
+        let message = "\"\(entity.name)\" has no \(kind) \"\(name)\"" + suggestion(for: name, among: known)
         return RequestFailure(
             .unknownField,
             message,

@@ -43,6 +43,8 @@ package enum StatementOutput: Sendable, Hashable {
     case valuesAndJSON(RowShape)
     /// Rows as JSON; the column behind those of the shape is a total, the same in every row.
     case jsonAndTotal(RowShape)
+    /// Rows as JSON, with the place where each ends; the columns behind those of the shape as values.
+    case jsonAndValues(RowShape)
 }
 
 /// How a row becomes a JSON object: its columns in order.
@@ -101,6 +103,8 @@ package struct StatementResult: Sendable {
     package var rows: [[SQLValue]]
     /// The rows as JSON objects with commas between them, where JSON was asked for.
     package var json: [UInt8]
+    /// Where in ``json`` each row ends, where both JSON and values were asked for.
+    package var rowEnds: [Int] = []
     package var rowCount: Int
     /// The total that came with the rows, where it was asked for and there are rows.
     package var total: Int64?

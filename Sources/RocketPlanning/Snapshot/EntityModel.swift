@@ -36,6 +36,7 @@ package final class EntityModel: Sendable {
     package let fields: [FieldModel]
     private let indexByName: [String: Int]
     package let key: FieldModel
+    package let keyIndex: Int
     /// The table's name in quotes.
     package let table: String
     /// All fields as JSON.
@@ -45,8 +46,16 @@ package final class EntityModel: Sendable {
     /// ` WHERE key = ?1`, less the soft-deleted rows.
     package let selectByKey: String
     package let references: [ReferenceModel]
+    /// The sides that the entity has of the relations, in the order of the metadata.
+    package let relations: [RelationSide]
+    private let relationByName: [String: Int]
 
-    package init(definition: EntityDefinition, references: [ReferenceModel], dialect: SQLDialect) {
+    package init(
+        definition: EntityDefinition,
+        references: [ReferenceModel],
+        relations: [RelationSide] = [],
+        dialect: SQLDialect
+    ) {
         self.definition = definition
         self.dialect = dialect
         let fields = definition.fields.map { field in
@@ -64,7 +73,7 @@ package final class EntityModel: Sendable {
         }
         self.fields = fields
         indexByName = Dictionary(fields.indices.map { (fields[$0].name, $0) }, uniquingKeysWith: { first, _ in first })
-        let keyIndex = indexByName[definition.primaryKey.field] ?? 0
+        keyIndex = indexByName[definition.primaryKey.field] ?? 0
         key = fields[keyIndex]
         table = dialect.quote(definition.table)
         rowShape = RowShape(columns: fields.map { ColumnShape(name: $0.name, type: $0.definition.type) })
@@ -73,6 +82,11 @@ package final class EntityModel: Sendable {
         selectByKey =
             "SELECT \(columnList) FROM \(table) WHERE \(key.column) = \(dialect.placeholder(1))\(alive)"
         self.references = references
+        self.relations = relations
+        relationByName = Dictionary(
+            relations.indices.map { (relations[$0].name, $0) },
+            uniquingKeysWith: { first, _ in first }
+        )
     }
 
     package var name: String { definition.name }
@@ -82,6 +96,8 @@ package final class EntityModel: Sendable {
 
     package func index(of name: String) -> Int? { indexByName[name] }
     package func field(_ name: String) -> FieldModel? { indexByName[name].map { fields[$0] } }
+
+    package func relation(_ name: String) -> RelationSide? { relationByName[name].map { relations[$0] } }
 
     package var slugField: FieldModel? { definition.slug.flatMap { field($0.field) } }
 }

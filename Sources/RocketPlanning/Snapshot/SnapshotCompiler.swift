@@ -17,6 +17,7 @@ package enum SnapshotCompiler {
             models[entity.name] = EntityModel(
                 definition: entity,
                 references: references(from: entity, in: definitions, dialect),
+                relations: RelationSide.sides(of: entity, in: definitions, dialect),
                 dialect: dialect
             )
         }

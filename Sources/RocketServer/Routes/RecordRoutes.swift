@@ -23,8 +23,9 @@ enum RecordRoutes {
 
         init(_ call: Call, _ action: RecordAction) throws(RequestFailure) {
             app = try call.requireApp()
-            entity = try app.snapshots.current.entity(try call.parameter("entity"))
-            grant = try AccessDecision.decide(action, on: entity, for: try call.requirePrincipal())
+            let access = Access(try call.requirePrincipal(), to: app.snapshots.current)
+            entity = try access.snapshot.entity(try call.parameter("entity"))
+            grant = try access.grant(action, on: entity)
         }
     }
 
@@ -32,15 +33,16 @@ enum RecordRoutes {
         let target = try Target(call, .read)
         let query = try RecordQuery.parse(try call.query())
         let plan = try ReadPlanner.list(query, of: target.entity, grant: target.grant)
-        return Reply(body: Envelope.page(try await RecordReader.list(plan, from: target.app.database)))
+        return Reply(
+            body: Envelope.page(try await RecordReader.list(plan, of: target.entity, from: target.app.database))
+        )
     }
 
     @Sendable private static func read(_ call: Call) async throws -> Reply {
         let target = try Target(call, .read)
-        let names = try call.query().values(of: ["fields"])["fields"]
-        let fields = try names.map { names throws(RequestFailure) in try RecordQuery.names(names, "fields") }
+        let view = try RecordView.parse(try call.query())
         let id = try call.parameter("id")
-        let plan = try ReadPlanner.one(id: id, fields: fields, of: target.entity, grant: target.grant)
+        let plan = try ReadPlanner.one(id: id, view: view, of: target.entity, grant: target.grant)
         return record(try await RecordReader.one(plan, id: id, of: target.entity, from: target.app.database))
     }
 

@@ -9,11 +9,8 @@ private func principal(_ roles: [String], isOfPlatform: Bool = false) -> Princip
 struct AccessDecisionTests {
     @Test(arguments: [RecordAction.read, .create, .update, .delete])
     func anAdministratorMayDoEverything(action: RecordAction) throws {
-        let grant = try AccessDecision.decide(
-            action,
-            on: try Desk.entity("ticket"),
-            for: principal(["agent", "ADMIN"])
-        )
+        let access = Access(principal(["agent", "ADMIN"]), to: try Desk.snapshot())
+        let grant = try access.grant(action, on: try Desk.entity("ticket"))
         #expect(grant.action == action)
         #expect(grant.entity == "ticket")
         #expect(grant.isAdministrator)
@@ -23,7 +20,7 @@ struct AccessDecisionTests {
     func everyoneElseIsRefusedUntilAPolicySaysOtherwise(action: RecordAction) throws {
         let entity = try Desk.entity("ticket")
         for roles in [[], ["agent"], ["administrator"], ["admin "], ["platform_admin"]] {
-            let refused = failure { try AccessDecision.decide(action, on: entity, for: principal(roles)) }
+            let refused = failure { try Access(principal(roles), to: try Desk.snapshot()).grant(action, on: entity) }
             #expect(refused?.code == .forbidden, "\(roles)")
             #expect(refused?.message == "No permission allows you to \(action.rawValue) \"ticket\"")
         }
@@ -31,7 +28,9 @@ struct AccessDecisionTests {
 
     @Test func aPlatformAdministratorMayDoEverything() throws {
         let platform = principal(["Platform_Admin"], isOfPlatform: true)
-        #expect(try AccessDecision.decide(.delete, on: try Desk.entity("note"), for: platform).isAdministrator)
+        #expect(
+            try Access(platform, to: try Desk.snapshot()).grant(.delete, on: try Desk.entity("note")).isAdministrator
+        )
     }
 
     @Test func theAdministrationNeedsTheRoleAdmin() {

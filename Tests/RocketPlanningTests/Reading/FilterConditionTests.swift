@@ -223,6 +223,9 @@ private let lists: [FilterRow] = [
 ]
 
 private let refused: [RefusedFilter] = [
+    .init("filter[title.eqq]", "1", #""eqq" is no operator: eq, neq, gt"#),
+    .init("filter[title.EQ]", "1", #"did you mean "eq"?"#),
+    .init("filter[title.startswith]", "1", #"did you mean "starts_with"?"#),
     .init("filter[priority]", "abc", #""priority": expected a whole number from -2147483648 to 2147483647, got "abc""#),
     .init("filter[priority]", "", #"got """#),
     .init("filter[priority.gt]", "2147483648", "got 2147483648"),

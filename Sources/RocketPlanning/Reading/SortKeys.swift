@@ -1,0 +1,68 @@
+import RocketModel
+
+/// What an ORDER BY says.
+enum SortKeys {
+    /// The key is always the last to sort by, so that pages never overlap. Nulls come first, with `-` last.
+    ///
+    /// - Throws: 400 for a field that is not there or has no order, 403 where a relation leads to an entity that the
+    ///   caller can't read.
+    static func spell(
+        _ sort: [RecordQuery.SortKey],
+        _ entity: EntityModel,
+        _ row: RowName,
+        _ access: Access,
+        parameter: String = "sort"
+    ) throws(RequestFailure) -> String {
+        var keys: [String] = []
+        var isUniqueAlready = false
+        for key in sort {
+            let (expression, field) = try expression(key.path[...], entity, row, access, parameter)
+            keys.append(spell(expression, isDescending: key.isDescending, entity.dialect))
+            isUniqueAlready = isUniqueAlready || (key.path.count == 1 && field.isPrimaryKey)
+        }
+        if !isUniqueAlready { keys.append(row.prefix + entity.key.column) }
+        return keys.joined(separator: ", ")
+    }
+
+    private static func spell(_ expression: String, isDescending: Bool, _ dialect: SQLDialect) -> String {
+        switch dialect {
+        case .sqlite: expression + (isDescending ? " DESC" : "")
+        case .postgres: expression + (isDescending ? " DESC NULLS LAST" : " ASC NULLS FIRST")
+        }
+    }
+
+    /// The field, or the related record's: null where there is none.
+    private static func expression(
+        _ path: ArraySlice<String>,
+        _ entity: EntityModel,
+        _ row: RowName,
+        _ access: Access,
+        _ parameter: String
+    ) throws(RequestFailure) -> (String, FieldModel) {
+        let name = path.first ?? ""
+        guard path.count > 1 else {
+            guard let field = entity.field(name) else {
+                throw .unknownField(name, of: entity, parameter: parameter)
+            }
+            guard field.shape.type.isComparable else {
+                throw .parameter(
+                    parameter,
+                    "\"\(field.name)\" is \(field.shape.type.rawValue) and has no order to sort by"
+                )
+            }
+            return (row.prefix + field.comparable, field)
+        }
+        guard let side = entity.relation(name) else {
+            throw .unknownRelation(name, of: entity, parameter: parameter)
+        }
+        guard !side.isMany else {
+            throw .parameter(parameter, "\"\(name)\" leads to many records, which give no one value to sort by")
+        }
+        let (other, _) = try access.related(.read, through: side)
+        let (inner, field) = try expression(path.dropFirst(), other, row.inner.row, access, parameter)
+        // A collation does not come out of a subquery on SQLite.
+        let collation =
+            entity.dialect == .sqlite && field.shape.type == .decimal ? " COLLATE \(SQLDialect.decimalCollation)" : ""
+        return ("(SELECT \(inner) \(side.relatedRows(of: row, entity, other)))\(collation)", field)
+    }
+}
