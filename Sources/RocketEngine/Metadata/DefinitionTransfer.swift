@@ -4,30 +4,31 @@ import RocketPlanning
 
 /// Runs an import: definitions, tables, sample rows and users in one transaction.
 package enum DefinitionTransfer {
-    /// - Returns: how many of each kind were made.
+    /// - Returns: how many of each kind were made, and what was done without.
     /// - Throws: 409 and 422 as ``DefinitionImport`` says, with nothing changed.
     package static func run(
         _ file: DefinitionImport,
         into app: AppContext,
         _ dependencies: EngineDependencies
-    ) async throws -> JSONObject {
+    ) async throws -> (summary: JSONObject, warnings: [String]) {
         let users = try await newUsers(file, app)
         let now = dependencies.now()
         let counter = RowCounter()
         let before = DefinitionsSeen()
         let change = file.change(newID: dependencies.newID)
         let rows = file.rows(now: now, newID: dependencies.newID, counter: counter)
-        let snapshot = try await app.metadata.apply(now: now, rows: RowsThenUsers(rows: rows, users: users)) {
+        let applied = try await app.metadata.apply(now: now, rows: RowsThenUsers(rows: rows, users: users)) {
             definitions in
             before.note(definitions)
             return try change(definitions)
         }
-        return file.summary(
+        let summary = file.summary(
             from: before.definitions,
-            to: snapshot.definitions,
+            to: applied.snapshot.definitions,
             records: counter.value,
             users: users.count
         )
+        return (summary, applied.warnings)
     }
 
     /// Hashes the passwords of the users that are not there yet, before the transaction begins.

@@ -26,7 +26,7 @@ package struct MetadataWriter: Sendable {
         now: Timestamp,
         rows: (any RowImport)? = nil,
         _ change: @escaping Change
-    ) async throws -> AppSnapshot {
+    ) async throws -> MetadataChange {
         let script = MetadataScript(
             known: snapshots.current,
             change: change,
@@ -34,10 +34,10 @@ package struct MetadataWriter: Sendable {
             now: now,
             dialect: database.dialect
         )
-        let snapshot = try await database.write(script, mode: .alone)
-        snapshots.swap(to: snapshot)
+        let change = try await database.write(script, mode: .alone)
+        snapshots.swap(to: change.snapshot)
         await changed()
-        return snapshot
+        return change
     }
 
     /// Reads the definitions that are stored and compiles them.
@@ -46,6 +46,13 @@ package struct MetadataWriter: Sendable {
         let (version, definitions) = try store.definitions(try await database.read(store.load))
         return try SnapshotCompiler.compile(definitions, version: version, dialect: database.dialect)
     }
+}
+
+/// A change of the metadata that is in force.
+package struct MetadataChange: Sendable {
+    package let snapshot: AppSnapshot
+    /// What the change did without, and why: constraints that the rows in the tables do not allow.
+    package let warnings: [String]
 }
 
 /// Rows that come with a change of the metadata.
@@ -64,6 +71,8 @@ private struct MetadataScript: TransactionScript {
         case inspected
         case checked
         case changed
+        case inspectedKeys
+        case constrained
     }
 
     private let known: AppSnapshot
@@ -77,6 +86,7 @@ private struct MetadataScript: TransactionScript {
     private var snapshot: AppSnapshot
     private var tables: [String] = []
     private var plan: SchemaPlan?
+    private var warnings: [String] = []
 
     init(
         known: AppSnapshot,
@@ -94,7 +104,7 @@ private struct MetadataScript: TransactionScript {
         snapshot = known
     }
 
-    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<AppSnapshot> {
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<MetadataChange> {
         switch state {
         case .start:
             state = .locked
@@ -113,13 +123,36 @@ private struct MetadataScript: TransactionScript {
         case .checked:
             return try runSteps(results)
         case .changed:
-            let statements = try rows?.next(results, snapshot) ?? []
-            return statements.isEmpty ? .done(snapshot) : .run(statements)
+            let inspections = plan?.foreignKeys.inspections ?? []
+            state = .inspectedKeys
+            return inspections.isEmpty ? try constrain([]) : .run(inspections)
+        case .inspectedKeys:
+            return try constrain(results)
+        case .constrained:
+            return try fill(results)
         }
     }
 
-    private mutating func inspect(_ definitions: DefinitionSet, _ version: Int64) throws -> TransactionStep<AppSnapshot>
-    {
+    private mutating func constrain(_ results: [StatementResult]) throws -> TransactionStep<MetadataChange> {
+        guard let keys = plan?.foreignKeys.decide(results) else {
+            preconditionFailure("constraints are made after they are planned")
+        }
+        warnings = keys.warnings
+        state = .constrained
+        // Rows come in any order; whether each names rows that exist is asked at the end.
+        let steps = keys.steps + (rows == nil ? [] : [dialect.deferForeignKeys])
+        return steps.isEmpty ? try fill([]) : .run(steps)
+    }
+
+    private mutating func fill(_ results: [StatementResult]) throws -> TransactionStep<MetadataChange> {
+        let statements = try rows?.next(results, snapshot) ?? []
+        guard statements.isEmpty else { return .run(statements) }
+        return .done(MetadataChange(snapshot: snapshot, warnings: warnings))
+    }
+
+    private mutating func inspect(_ definitions: DefinitionSet, _ version: Int64) throws -> TransactionStep<
+        MetadataChange
+    > {
         old = definitions
         let changed = try change(definitions)
         snapshot = try SnapshotCompiler.compile(changed, version: version + 1, dialect: dialect)
@@ -129,7 +162,7 @@ private struct MetadataScript: TransactionScript {
         return inspections.isEmpty ? try planSteps([]) : .run(inspections.map(\.statement))
     }
 
-    private mutating func planSteps(_ results: [StatementResult]) throws -> TransactionStep<AppSnapshot> {
+    private mutating func planSteps(_ results: [StatementResult]) throws -> TransactionStep<MetadataChange> {
         var facts: [String: TableFacts] = [:]
         for (table, result) in zip(tables, results) { facts[table] = TableFacts(result) }
         let plan = try SchemaPlan.make(from: old, to: snapshot.definitions, facts: facts, dialect)
@@ -138,7 +171,7 @@ private struct MetadataScript: TransactionScript {
         return plan.checks.isEmpty ? try runSteps([]) : .run(plan.checks.map(\.statement))
     }
 
-    private mutating func runSteps(_ results: [StatementResult]) throws -> TransactionStep<AppSnapshot> {
+    private mutating func runSteps(_ results: [StatementResult]) throws -> TransactionStep<MetadataChange> {
         guard let plan else { preconditionFailure("steps are run after they are planned") }
         var violations: [FailureDetail] = []
         for (check, result) in zip(plan.checks, results) {

@@ -411,9 +411,3 @@ extension FailureDetail {
         FailureDetail(field: path, rule: .required, message: "is required")
     }
 }
-
-extension Array {
-    fileprivate func chunks(of size: Int) -> [[Element]] {
-        stride(from: 0, to: count, by: size).map { Array(self[$0..<Swift.min($0 + size, count)]) }
-    }
-}

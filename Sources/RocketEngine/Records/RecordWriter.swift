@@ -1,29 +1,37 @@
 package import RocketDatabase
-package import RocketModel
+import RocketModel
 package import RocketPlanning
+import Synchronization
 
-/// Runs write plans: one request is one transaction.
+/// Runs record operations: one request is one transaction.
 package enum RecordWriter {
-    /// - Throws: 409 for a dangling key or a taken value.
-    package static func create(_ plan: CreatePlan, in database: any AppDatabase) async throws -> StoredRecord {
-        try await retryingSlug(of: plan.entity, isMade: plan.needs.slugBase != nil) {
-            try await database.write(CreateScript(plan: plan))
-        }
+    /// - Throws: what the operation's plan and its transaction throw; nothing has changed then.
+    package static func run(
+        _ operation: RecordOperation,
+        access: Access,
+        _ dependencies: EngineDependencies,
+        in database: any AppDatabase
+    ) async throws -> OperationOutcome {
+        let slugs = MadeSlugs()
+        let setting = OperationSetting(access: access, dependencies: dependencies, slugs: slugs)
+        let script = try operation.script(setting)
+        return try await retryingSlugs(slugs) { try await write(script, in: database) }
+    }
+
+    private static func write(
+        _ script: some TransactionScript<OperationOutcome>,
+        in database: any AppDatabase
+    ) async throws -> OperationOutcome {
+        try await database.write(script)
     }
 
     /// A slug that was free when it was looked for may be taken by another writer before it is stored; then the next
     /// free one is looked for.
-    private static func retryingSlug<Value>(
-        of entity: EntityModel,
-        isMade: Bool,
-        _ write: () async throws -> Value
-    ) async throws -> Value {
+    static func retryingSlugs<Value>(_ slugs: MadeSlugs, _ write: () async throws -> Value) async throws -> Value {
         for _ in 0..<maximumSlugRaces {
             do {
                 return try await write()
-            } catch DatabaseFailure.uniqueViolation(_, let columns)
-                where isMade && columns == [entity.slugField?.name]
-            {
+            } catch DatabaseFailure.uniqueViolation(let table, let columns) where slugs.contain(columns, of: table) {
                 continue
             }
         }
@@ -32,38 +40,25 @@ package enum RecordWriter {
 
     /// Each lost race means that another writer has won one.
     private static let maximumSlugRaces = 50
+}
 
-    /// - Throws: 404, 409, or 412 where `If-Match` names another version.
-    package static func update(_ plan: UpdatePlan, id: String, now: Timestamp, in database: any AppDatabase)
-        async throws
-        -> StoredRecord
-    {
-        try await retryingSlug(of: plan.entity, isMade: plan.needs.slugBase != nil) {
-            try await database.write(UpdateScript(plan: plan, id: id, now: now))
-        }
+/// The slug columns for which a transaction has made values, by table: written inside it, read when it has failed.
+final class MadeSlugs: Sendable {
+    private let columns = Mutex<[String: String]>([:])
+
+    func note(_ entity: EntityModel) {
+        guard let field = entity.slugField else { return }
+        columns.withLock { $0[entity.definition.table] = field.name }
     }
 
-    /// - Throws: 404, or 412 where `If-Match` names another version.
-    package static func delete(_ plan: DeletePlan, id: String, in database: any AppDatabase) async throws {
-        try await database.write(DeleteScript(plan: plan, id: id))
-    }
-
-    /// - Throws: 404 where no deleted row has the key.
-    package static func restore(
-        _ statement: SQLStatement,
-        id: String,
-        of entity: EntityModel,
-        in database: any AppDatabase
-    ) async throws -> StoredRecord {
-        let results = try await database.write([statement])
-        guard let result = results.first, result.rowCount > 0 else { throw RequestFailure.recordNotFound(entity, id) }
-        return StoredRecord(json: result.json, tag: RecordVersion.tag(ofRow: result.json), key: nil)
+    func contain(_ columns: [String], of table: String) -> Bool {
+        columns.count == 1 && self.columns.withLock { $0[table] } == columns[0]
     }
 }
 
 extension StoredRecord {
     /// The row that an INSERT or UPDATE gave back.
-    fileprivate init(_ result: StatementResult, of entity: EntityModel) {
+    init(_ result: StatementResult, of entity: EntityModel) {
         let keyIndex = entity.index(of: entity.key.name) ?? 0
         let key: String? =
             switch result.rows.first?[keyIndex] {
@@ -76,7 +71,7 @@ extension StoredRecord {
 }
 
 /// Lookups, then the INSERT. Without lookups it is one step.
-private struct CreateScript: TransactionScript {
+struct CreateScript: TransactionScript {
     private enum State {
         case start
         case lookedUp
@@ -85,13 +80,15 @@ private struct CreateScript: TransactionScript {
     }
 
     private var plan: CreatePlan
+    private let slugs: MadeSlugs
     private var state = State.start
 
-    init(plan: CreatePlan) {
+    init(plan: CreatePlan, slugs: MadeSlugs) {
         self.plan = plan
+        self.slugs = slugs
     }
 
-    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<StoredRecord> {
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
         switch state {
         case .start:
             guard !plan.needs.references.isEmpty else { return slugOrInsert() }
@@ -105,6 +102,7 @@ private struct CreateScript: TransactionScript {
                 state = .slug(search)
                 return .run([search.statement])
             }
+            slugs.note(plan.entity)
             plan.setSlug(slug)
             return insert()
         case .written:
@@ -113,11 +111,11 @@ private struct CreateScript: TransactionScript {
                     FailureDetail(message: "the table stored no row: a trigger of its own has refused it")
                 ])
             }
-            return .done(StoredRecord(results[0], of: plan.entity))
+            return .done(.stored(StoredRecord(results[0], of: plan.entity)))
         }
     }
 
-    private mutating func slugOrInsert() -> TransactionStep<StoredRecord> {
+    private mutating func slugOrInsert() -> TransactionStep<OperationOutcome> {
         guard let base = plan.needs.slugBase, let search = SlugSearch(base, plan.entity, except: nil) else {
             return insert()
         }
@@ -125,14 +123,14 @@ private struct CreateScript: TransactionScript {
         return .run([search.statement])
     }
 
-    private mutating func insert() -> TransactionStep<StoredRecord> {
+    private mutating func insert() -> TransactionStep<OperationOutcome> {
         state = .written
         return .finish([WritePlanner.insert(plan)])
     }
 }
 
 /// The stored row, locked; lookups; the UPDATE.
-private struct UpdateScript: TransactionScript {
+struct UpdateScript: TransactionScript {
     private enum State {
         case start
         case lookedUp
@@ -143,15 +141,17 @@ private struct UpdateScript: TransactionScript {
     private var plan: UpdatePlan
     private let id: String
     private let now: Timestamp
+    private let slugs: MadeSlugs
     private var state = State.start
 
-    init(plan: UpdatePlan, id: String, now: Timestamp) {
+    init(plan: UpdatePlan, id: String, now: Timestamp, slugs: MadeSlugs) {
         self.plan = plan
         self.id = id
         self.now = now
+        self.slugs = slugs
     }
 
-    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<StoredRecord> {
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
         switch state {
         case .start:
             if plan.isBlind, let statement = WritePlanner.update(plan, now: now) {
@@ -176,57 +176,21 @@ private struct UpdateScript: TransactionScript {
                 state = .slug(search, stored: stored)
                 return .run([search.statement])
             }
+            slugs.note(plan.entity)
             plan.setSlug(slug)
             return update(stored)
         case .written:
             guard results[0].rowCount > 0 else { throw RequestFailure.recordNotFound(plan.entity, id) }
-            return .done(StoredRecord(results[0], of: plan.entity))
+            return .done(.stored(StoredRecord(results[0], of: plan.entity)))
         }
     }
 
-    private mutating func update(_ stored: StatementResult) -> TransactionStep<StoredRecord> {
+    private mutating func update(_ stored: StatementResult) -> TransactionStep<OperationOutcome> {
         guard let statement = WritePlanner.update(plan, now: now) else {
-            return .done(StoredRecord(stored, of: plan.entity))
+            return .done(.stored(StoredRecord(stored, of: plan.entity)))
         }
         state = .written
         return .finish([statement])
-    }
-}
-
-private struct DeleteScript: TransactionScript {
-    private enum State {
-        case start
-        case found
-        case deleted
-    }
-
-    private let plan: DeletePlan
-    private let id: String
-    private var state = State.start
-
-    init(plan: DeletePlan, id: String) {
-        self.plan = plan
-        self.id = id
-    }
-
-    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<Void> {
-        switch state {
-        case .start:
-            guard plan.precondition != nil else {
-                state = .deleted
-                return .finish([plan.statement])
-            }
-            state = .found
-            return .run([plan.storedRow])
-        case .found:
-            guard results[0].rowCount > 0 else { throw RequestFailure.recordNotFound(plan.entity, id) }
-            try plan.precondition?.require(results[0].json)
-            state = .deleted
-            return .finish([plan.statement])
-        case .deleted:
-            guard results[0].changes > 0 else { throw RequestFailure.recordNotFound(plan.entity, id) }
-            return .done(())
-        }
     }
 }
 
@@ -281,7 +245,7 @@ extension UpdatePlan {
 
 extension Precondition {
     /// - Throws: 412 where the stored row has another version.
-    fileprivate func require(_ row: [UInt8]) throws(RequestFailure) {
+    func require(_ row: [UInt8]) throws(RequestFailure) {
         guard isMet(by: RecordVersion.tag(ofRow: row)) else {
             throw RequestFailure(.preconditionFailed, "The record has changed since the version that If-Match names")
         }

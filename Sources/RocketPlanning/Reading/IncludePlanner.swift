@@ -49,6 +49,20 @@ package enum IncludePlanner {
         return try plans(root, of: entity, access, &count)
     }
 
+    /// Related records along paths of names.
+    ///
+    /// - Throws: as above.
+    static func plan(
+        _ paths: [[String]],
+        of entity: EntityModel,
+        _ access: Access
+    ) throws(RequestFailure) -> Includes {
+        var root = Wish()
+        for path in paths { root.at(path[...]) { _ in } }
+        var count = 0
+        return try plans(root, of: entity, access, &count)
+    }
+
     private static func plans(
         _ wish: Wish,
         of entity: EntityModel,

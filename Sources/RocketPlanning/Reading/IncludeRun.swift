@@ -46,6 +46,12 @@ package struct IncludeRun: Sendable {
         level = roots
     }
 
+    /// Puts the records themselves in, where they were written after their related rows were asked for.
+    package mutating func setRoot(_ root: StatementResult) {
+        self.root.json = root.json
+        self.root.rowEnds = root.rowEnds
+    }
+
     /// The statements of the next level; none when all is read. Each is given its result by ``take(_:)``.
     package mutating func statements() -> [SQLStatement] {
         while !level.isEmpty {

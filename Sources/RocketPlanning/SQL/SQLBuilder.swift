@@ -41,11 +41,16 @@ extension SQLBuilder {
         case .postgres:
             // A larger number than the column takes is in no row, rather than a mistake of the statement.
             let widest = shape.type == .int ? FieldType.bigint : shape.type
-            let type = dialect.columnType(ValueShape(type: widest)).split(separator: " COLLATE")[0]
             append("\(column) = ANY(")
-            bind(stored: .text(postgresArray(values)))
-            append("::\(type)[])")
+            bindArray(values, ValueShape(type: widest))
+            append(")")
         }
+    }
+
+    /// Values as one bound array of PostgreSQL's.
+    package mutating func bindArray(_ values: [FieldValue], _ shape: ValueShape) {
+        bind(stored: .text(postgresArray(values)))
+        append("::\(dialect.columnType(shape).split(separator: " COLLATE")[0])[]")
     }
 
     private func jsonArray(_ values: [FieldValue]) -> String {

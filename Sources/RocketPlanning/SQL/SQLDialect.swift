@@ -63,6 +63,14 @@ package enum SQLDialect: String, Sendable {
     /// The SQLite function behind `ilike`: `(text, pattern)`.
     package static let ilikeFunction = "rocket_ilike"
 
+    /// Foreign keys are looked at when the transaction commits, and no sooner.
+    package var deferForeignKeys: SQLStatement {
+        switch self {
+        case .sqlite: SQLStatement("PRAGMA defer_foreign_keys = ON")
+        case .postgres: SQLStatement("SET CONSTRAINTS ALL DEFERRED")
+        }
+    }
+
     /// The value in the form in which the database stores it.
     package func bindable(_ value: FieldValue) -> SQLValue {
         switch value {

@@ -40,7 +40,39 @@ struct DesiredSchema {
         }
     }
 
+    /// A column that names rows of another table.
+    struct ForeignKey: Hashable {
+        let table: String
+        let column: String
+        let parent: String
+        let parentColumn: String
+        let isText: Bool
+        let relation: String
+
+        /// Two relations may share a column, but then they share the constraint.
+        static func == (left: ForeignKey, right: ForeignKey) -> Bool {
+            left.name == right.name
+        }
+
+        func hash(into hasher: inout Hasher) { hasher.combine(name) }
+
+        /// A name that no other constraint has: readable in front, and a hash of what it says.
+        var name: String {
+            let hex = String(fnv1a("\(table)|\(column)|\(parent)|\(parentColumn)"), radix: 16)
+            let readable = "\(table)_\(column)".prefix(40)
+            return "\(readable)_fkey_\(String(repeating: "0", count: 16 - hex.utf8.count))\(hex)"
+        }
+    }
+
+    /// A relation that can have no constraint, whatever the rows are.
+    struct Unconstrained: Hashable {
+        let relation: String
+        let reason: String
+    }
+
     private(set) var tables: [Table] = []
+    private(set) var foreignKeys: [ForeignKey] = []
+    private(set) var unconstrained: [Unconstrained] = []
     private(set) var indexes: [Index] = []
 
     init(_ definitions: DefinitionSet) {
@@ -102,13 +134,40 @@ struct DesiredSchema {
         if !indexes.contains(index) { indexes.append(index) }
     }
 
+    /// A constraint needs a key that is unique among all rows, deleted ones included.
+    private mutating func addForeignKey(
+        _ relation: RelationDefinition,
+        _ table: String,
+        _ column: String,
+        _ parent: EntityDefinition,
+        _ parentColumn: String
+    ) {
+        guard parentColumn == parent.primaryKey.field || !parent.softDelete else {
+            let reason =
+                "\(relation.name): no foreign-key constraint is made, because \"\(parentColumn)\" is unique among the"
+                + " rows of \"\(parent.name)\" that are not deleted, and a constraint needs it to be unique among all"
+            unconstrained.append(Unconstrained(relation: relation.name, reason: reason))
+            return
+        }
+        let key = ForeignKey(
+            table: table,
+            column: column,
+            parent: parent.table,
+            parentColumn: parentColumn,
+            isText: parent.field(parentColumn)?.type.isText ?? false,
+            relation: relation.name
+        )
+        if !foreignKeys.contains(key) { foreignKeys.append(key) }
+    }
+
     /// The index on a relation's foreign key, or its join table.
     private mutating func add(_ relation: RelationDefinition, _ definitions: DefinitionSet) {
         guard let source = definitions.entities.first(where: { $0.name == relation.source }),
             let target = definitions.entities.first(where: { $0.name == relation.target })
         else { return }
         switch relation.link {
-        case .foreignKey(_, let targetKey):
+        case .foreignKey(let sourceKey, let targetKey):
+            addForeignKey(relation, target.table, targetKey, source, sourceKey)
             guard targetKey != target.primaryKey.field else { return }
             let column = EntityDefinition.Index.Column(field: targetKey, isDescending: false)
             add(index: [column], on: target, unique: relation.kind == .oneToOne)
@@ -131,6 +190,7 @@ struct DesiredSchema {
                     owner: "relation \"\(relation.name)\""
                 )
             )
+            for (name, entity) in keys { addForeignKey(relation, join.table, name, entity, entity.primaryKey.field) }
             indexes.append(
                 Index(
                     table: join.table,

@@ -58,6 +58,8 @@ package struct SchemaCheck: Sendable {
 package struct SchemaPlan: Sendable {
     package let checks: [SchemaCheck]
     package let steps: [SQLStatement]
+    /// What comes after the steps.
+    package let foreignKeys: ForeignKeyPlan
 
     /// The tables that a change touches, each with the statement that tells its columns: rows of (name, type).
     package static func tablesToInspect(
@@ -83,7 +85,12 @@ package struct SchemaPlan: Sendable {
         planner.planTables()
         planner.planIndexes()
         guard planner.violations.isEmpty else { throw .validation(planner.violations) }
-        return SchemaPlan(checks: planner.checks, steps: planner.steps)
+        let foreignKeys = planner.foreignKeys
+        return SchemaPlan(
+            checks: planner.checks,
+            steps: foreignKeys.firstSteps + planner.steps,
+            foreignKeys: foreignKeys
+        )
     }
 }
 
@@ -103,6 +110,16 @@ private struct SchemaPlanner {
         after = DesiredSchema(new)
         self.facts = facts
         self.dialect = dialect
+    }
+
+    var foreignKeys: ForeignKeyPlan {
+        ForeignKeyPlan(from: before, to: after, inline: inlineTables, dialect)
+    }
+
+    /// Tables that are made with their constraints: SQLite adds none later without an edit of its schema.
+    private var inlineTables: Set<String> {
+        guard dialect == .sqlite else { return [] }
+        return Set(after.tables.filter { before.table($0.name) == nil && facts[$0.name] == nil }.map(\.name))
     }
 
     // MARK: tables
@@ -125,6 +142,9 @@ private struct SchemaPlanner {
                 + (isOnlyKey ? " PRIMARY KEY" + (table.isNumbered ? dialect.numberedKeySuffix : "") : "")
         }
         if table.key.count > 1 { lines.append("PRIMARY KEY (\(table.key.map(dialect.quote).joined(separator: ", ")))") }
+        if inlineTables.contains(table.name) {
+            lines += after.foreignKeys.filter { $0.table == table.name }.map { $0.clause(dialect) }
+        }
         steps.append(SQLStatement("CREATE TABLE \(dialect.quote(table.name)) (\(lines.joined(separator: ", ")))"))
     }
 

@@ -99,6 +99,19 @@ package final class EntityModel: Sendable {
 
     package func relation(_ name: String) -> RelationSide? { relationByName[name].map { relations[$0] } }
 
+    /// Whether a payload says something of a relation.
+    package func isNested(_ payload: JSONObject) -> Bool {
+        !relations.isEmpty && payload.members.contains { index(of: $0.name) == nil && relation($0.name) != nil }
+    }
+
+    /// Whether a payload changes a field, beside the key, by which other records are related to this one.
+    package func changesLinks(_ payload: JSONObject) -> Bool {
+        relations.contains { side in
+            guard side.isSource, case .field(let own, _) = side.link, own != keyIndex else { return false }
+            return payload[fields[own].name] != nil
+        }
+    }
+
     package var slugField: FieldModel? { definition.slug.flatMap { field($0.field) } }
 }
 

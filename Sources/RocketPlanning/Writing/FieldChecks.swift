@@ -1,11 +1,12 @@
-package import RocketModel
+import RocketModel
 
 // The first layer of rules: what each field says of its own value. All violations of a payload come together.
 
 /// A payload with every value in its field's type. Keys that only the engine writes are gone.
-package struct CheckedPayload: Sendable {
-    /// Values by index into the entity's fields.
-    package var values: [Int: FieldValue]
+struct CheckedPayload: Sendable {
+    /// Values by index into the entity's fields; of one that does not fit, null.
+    var values: [Int: FieldValue] = [:]
+    var violations: [FailureDetail] = []
 }
 
 enum FieldChecks {
@@ -13,17 +14,21 @@ enum FieldChecks {
     ///
     /// - Parameter isCreate: on create absent fields take their defaults and mandatory ones must have a value; on
     ///   update only the keys given are looked at.
-    /// - Throws: 422 with every violation.
-    static func check(_ payload: JSONObject, of entity: EntityModel, isCreate: Bool) throws(RequestFailure)
-        -> CheckedPayload
-    {
-        var checked = CheckedPayload(values: [:])
-        var violations: [FailureDetail] = []
+    /// - Parameter filled: fields that the engine fills in later: indexes.
+    static func check(
+        _ payload: JSONObject,
+        of entity: EntityModel,
+        isCreate: Bool,
+        filled: Set<Int> = []
+    ) -> CheckedPayload {
+        var checked = CheckedPayload()
         var unknownCount = 0
         for member in payload.members {
             guard let index = entity.index(of: member.name) else {
                 unknownCount += 1
-                if unknownCount <= RequestFailure.maximumDetails { violations.append(unknown(member.name, entity)) }
+                if unknownCount <= RequestFailure.maximumDetails {
+                    checked.violations.append(unknown(member.name, entity))
+                }
                 continue
             }
             let field = entity.fields[index]
@@ -31,23 +36,22 @@ enum FieldChecks {
             do throws(CoercionFailure) {
                 checked.values[index] = try field.shape.value(of: member.value)
             } catch {
-                violations.append(FailureDetail(field: field.name, rule: .type, message: error.message))
+                checked.violations.append(FailureDetail(field: field.name, rule: .type, message: error.message))
                 checked.values[index] = .null
                 continue
             }
-            violations += self.violations(of: checked.values[index] ?? .null, in: field)
+            checked.violations += violations(of: checked.values[index] ?? .null, in: field)
         }
         if isCreate {
-            for (index, field) in entity.fields.enumerated() where checked.values[index] == nil && !field.isEngineOwned
-            {
+            for (index, field) in entity.fields.enumerated()
+            where checked.values[index] == nil && !field.isEngineOwned && !filled.contains(index) {
                 if let fallback = field.defaultValue {
                     checked.values[index] = fallback
                 } else if isMandatory(field), !isFilledIn(field, entity, checked) {
-                    violations.append(required(field))
+                    checked.violations.append(required(field))
                 }
             }
         }
-        guard violations.isEmpty else { throw .validation(violations) }
         return checked
     }
 
@@ -87,7 +91,8 @@ enum FieldChecks {
         FailureDetail(
             field: name,
             rule: .unknown,
-            message: "\"\(entity.name)\" has no field \"\(name)\"" + suggestion(for: name, among: entity.fieldNames)
+            message: "\"\(entity.name)\" has no field \"\(name)\""
+                + suggestion(for: name, among: entity.fieldNames + entity.relations.filter(\.isSource).map(\.name))
         )
     }
 }

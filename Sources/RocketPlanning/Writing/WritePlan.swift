@@ -36,6 +36,8 @@ package struct WriteNeeds: Sendable {
     /// What a slug has to be made from; nil where none is made.
     package let slugBase: String?
 
+    static let none = WriteNeeds(references: [], slugBase: nil)
+
     package var isEmpty: Bool { references.isEmpty && slugBase == nil }
 }
 
@@ -46,6 +48,10 @@ package struct DeletePlan: Sendable {
     package let precondition: Precondition?
     package let storedRow: SQLStatement
     package let statement: SQLStatement
+    /// What looks for the rows that go with it; nil where no relation leads on from the entity.
+    package let cascade: CascadeRun?
+    /// Whether the row goes for good though its entity only marks rows as deleted.
+    package let isGone: Bool
 }
 
 /// `If-Match` (RFC 9110 part 13.1.1): the versions of the row that the client will have changed.

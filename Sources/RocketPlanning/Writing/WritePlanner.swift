@@ -14,7 +14,9 @@ package enum WritePlanner {
         newID: () -> UniqueID
     ) throws(RequestFailure) -> CreatePlan {
         precondition(grant.entity == entity.name && grant.action == .create, "a create is planned with its own grant")
-        var values = try FieldChecks.check(payload, of: entity, isCreate: true).values
+        let checked = FieldChecks.check(payload, of: entity, isCreate: true)
+        guard checked.violations.isEmpty else { throw .validation(checked.violations) }
+        var values = checked.values
         for (index, field) in entity.fields.enumerated() {
             if field.definition.auto != nil { values[index] = field.value(at: now) }
             if field.isPrimaryKey, entity.definition.primaryKey.generated, field.shape.type == .uuid {
@@ -63,13 +65,9 @@ package enum WritePlanner {
             "an update is planned with its own grant"
         )
         guard let key = ReadPlanner.keyValue(id, entity) else { throw .recordNotFound(entity, id) }
-        var values: [Int: FieldValue] = [:]
-        var violations: RequestFailure?
-        do throws(RequestFailure) {
-            values = try FieldChecks.check(payload, of: entity, isCreate: false).values
-        } catch {
-            violations = error
-        }
+        let checked = FieldChecks.check(payload, of: entity, isCreate: false)
+        let violations = checked.violations.isEmpty ? nil : RequestFailure.validation(checked.violations)
+        let values = checked.violations.isEmpty ? checked.values : [:]
         return UpdatePlan(
             entity: entity,
             key: key,
@@ -114,6 +112,13 @@ package enum WritePlanner {
         return sql.statement(.valuesAndJSON(entity.rowShape))
     }
 
+    /// Whether other rows may be touched by a delete: those of which the entity is the source, and links to it.
+    private static func leadsOn(_ entity: EntityModel, isGone: Bool) -> Bool {
+        entity.relations.contains { side in
+            if case .joinTable = side.link { side.isSource || isGone } else { side.isSource }
+        }
+    }
+
     private static func alive(_ entity: EntityModel) -> String {
         entity.softDelete ? " AND \(entity.deletedAtColumn) IS NULL" : ""
     }
@@ -153,7 +158,10 @@ package enum WritePlanner {
             key: key,
             precondition: precondition,
             storedRow: purges ? lockedRow(key, entity, includingDeleted: true) : lockedRow(key, entity),
-            statement: sql.statement()
+            statement: sql.statement(),
+            cascade: leadsOn(entity, isGone: purges || !entity.softDelete)
+                ? CascadeRun(grant.access.snapshot, now: now) : nil,
+            isGone: purges
         )
     }
 

@@ -22,6 +22,11 @@ struct Reply: Sendable {
     init(_ status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], data: JSONValue) {
         self.init(status, headers: headers, json: ["data": data])
     }
+
+    /// `{"data": …, "meta": …}`
+    init(_ status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], data: JSONValue, meta: JSONValue) {
+        self.init(status, headers: headers, json: ["data": data, "meta": meta])
+    }
 }
 
 extension HTTPField.Name {

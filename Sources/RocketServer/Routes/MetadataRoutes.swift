@@ -1,4 +1,6 @@
 import HTTPTypes
+import Hummingbird
+import Logging
 import RocketEngine
 import RocketModel
 import RocketPlanning
@@ -31,8 +33,8 @@ enum MetadataRoutes {
     @Sendable private static func createEntity(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
         let (entity, change) = try DefinitionChanges.addEntity(try await call.object())
-        try await apply(change, call)
-        return definition(entity.json, .created, location: "entities/\(entity.name)", call)
+        let warnings = try await apply(change, call)
+        return definition(entity.json, warnings, .created, location: "entities/\(entity.name)", call)
     }
 
     @Sendable private static func readEntity(_ call: Call) async throws -> Reply {
@@ -46,14 +48,13 @@ enum MetadataRoutes {
         let name = try call.parameter("name")
         let payload = try await call.object()
         let (entity, change) = try DefinitionChanges.replaceEntity(name, with: payload, precondition: call.precondition)
-        try await apply(change, call)
-        return definition(entity.json)
+        return definition(entity.json, warnings: try await apply(change, call))
     }
 
     @Sendable private static func deleteEntity(_ call: Call) async throws -> Reply {
         let cascades = try call.flag("cascade")
         let name = try call.parameter("name")
-        try await apply(
+        _ = try await apply(
             DefinitionChanges.removeEntity(name, cascades: cascades, precondition: call.precondition),
             call
         )
@@ -70,8 +71,8 @@ enum MetadataRoutes {
     @Sendable private static func createRelation(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
         let (relation, change) = try DefinitionChanges.addRelation(try await call.object())
-        try await apply(change, call)
-        return definition(relation.json, .created, location: "relations/\(relation.name)", call)
+        let warnings = try await apply(change, call)
+        return definition(relation.json, warnings, .created, location: "relations/\(relation.name)", call)
     }
 
     @Sendable private static func readRelation(_ call: Call) async throws -> Reply {
@@ -93,15 +94,14 @@ enum MetadataRoutes {
             with: payload,
             precondition: call.precondition
         )
-        try await apply(change, call)
-        return definition(relation.json)
+        return definition(relation.json, warnings: try await apply(change, call))
     }
 
     @Sendable private static func deleteRelation(_ call: Call) async throws -> Reply {
         // Nothing hangs on a relation yet; the parameter is read all the same, so that a mistake in it is told.
         _ = try call.flag("cascade")
         let name = try call.parameter("name")
-        try await apply(DefinitionChanges.removeRelation(name, precondition: call.precondition), call)
+        _ = try await apply(DefinitionChanges.removeRelation(name, precondition: call.precondition), call)
         return Reply(data: ["name": .string(name), "message": "Relation deleted"])
     }
 
@@ -116,27 +116,44 @@ enum MetadataRoutes {
     @Sendable private static func importDefinitions(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
         let file = try DefinitionImport(try await call.object())
-        let summary = try await DefinitionTransfer.run(file, into: try call.requireApp(), call.services.dependencies)
-        return Reply(data: ["message": "Import finished", "summary": .object(summary)])
+        let app = try call.requireApp()
+        let (summary, warnings) = try await DefinitionTransfer.run(file, into: app, call.services.dependencies)
+        let data: JSONValue = ["message": "Import finished", "summary": .object(summary)]
+        guard !warnings.isEmpty else { return Reply(data: data) }
+        tell(warnings, app, call)
+        return Reply(data: data, meta: ["warnings": .array(warnings.map(JSONValue.string))])
     }
 
     // MARK: parts
 
-    private static func apply(_ change: @escaping MetadataWriter.Change, _ call: Call) async throws {
-        try await call.requireApp().metadata.apply(now: call.services.dependencies.now(), change)
+    /// - Returns: what the change did without, and why.
+    private static func apply(_ change: @escaping MetadataWriter.Change, _ call: Call) async throws -> [String] {
+        let app = try call.requireApp()
+        let warnings = try await app.metadata.apply(now: call.services.dependencies.now(), change).warnings
+        tell(warnings, app, call)
+        return warnings
     }
 
-    private static func definition(_ json: JSONValue) -> Reply {
-        Reply(headers: [.eTag: RecordVersion.tag(ofRow: json.jsonBytes)], data: json)
+    private static func tell(_ warnings: [String], _ app: AppContext, _ call: Call) {
+        for warning in warnings {
+            call.context.logger.notice("metadata", metadata: ["app": "\(app.name)", "warning": "\(warning)"])
+        }
+    }
+
+    private static func definition(_ json: JSONValue, warnings: [String] = []) -> Reply {
+        let tag = RecordVersion.tag(ofRow: json.jsonBytes)
+        guard !warnings.isEmpty else { return Reply(headers: [.eTag: tag], data: json) }
+        return Reply(headers: [.eTag: tag], data: json, meta: ["warnings": .array(warnings.map(JSONValue.string))])
     }
 
     private static func definition(
         _ json: JSONValue,
+        _ warnings: [String],
         _ status: HTTPResponse.Status,
         location: String,
         _ call: Call
     ) -> Reply {
-        var reply = definition(json)
+        var reply = definition(json, warnings: warnings)
         reply.status = status
         reply.headers[.location] = "/api/\(call.app?.name ?? "")/_admin/\(location)"
         return reply

@@ -49,61 +49,42 @@ enum RecordRoutes {
     @Sendable private static func create(_ call: Call) async throws -> Reply {
         let payload = try await call.object()
         try call.refuseParameters()
-        let target = try Target(call, .create)
-        let plan = try WritePlanner.create(
-            payload,
-            in: target.entity,
-            grant: target.grant,
-            now: call.services.dependencies.now(),
-            newID: call.services.dependencies.newID
-        )
-        let stored = try await RecordWriter.create(plan, in: target.app.database)
-        var reply = record(stored)
-        reply.status = .created
-        reply.headers[.location] =
-            "/api/\(target.app.name)/\(target.entity.name)/\(percentEncoded(stored.key ?? ""))"
-        return reply
+        return try await run(.create(payload), call)
     }
 
     @Sendable private static func update(_ call: Call) async throws -> Reply {
         let payload = try await call.object()
         try call.refuseParameters()
-        let target = try Target(call, .update)
-        let id = try call.parameter("id")
-        let plan = try WritePlanner.update(
-            payload,
-            id: id,
-            in: target.entity,
-            grant: target.grant,
-            precondition: call.precondition
-        )
-        return record(
-            try await RecordWriter.update(plan, id: id, now: call.services.dependencies.now(), in: target.app.database)
-        )
+        return try await run(.update(id: try call.parameter("id"), payload), call)
     }
 
     @Sendable private static func delete(_ call: Call) async throws -> Reply {
-        let target = try Target(call, .delete)
-        let purges = try call.flag("purge")
-        let id = try call.parameter("id")
-        let plan = try WritePlanner.delete(
-            id: id,
-            in: target.entity,
-            grant: target.grant,
-            precondition: call.precondition,
-            purges: purges,
-            now: call.services.dependencies.now()
-        )
-        try await RecordWriter.delete(plan, id: id, in: target.app.database)
-        return Reply(data: ["id": plan.key.json])
+        try await run(.delete(id: try call.parameter("id"), purges: try call.flag("purge")), call)
     }
 
     @Sendable private static func restore(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
-        let target = try Target(call, .delete)
-        let id = try call.parameter("id")
-        let statement = try WritePlanner.restore(id: id, in: target.entity, grant: target.grant)
-        return record(try await RecordWriter.restore(statement, id: id, of: target.entity, in: target.app.database))
+        return try await run(.restore(id: try call.parameter("id")), call)
+    }
+
+    private static func run(_ kind: RecordOperation.Kind, _ call: Call) async throws -> Reply {
+        let app = try call.requireApp()
+        let entity = try call.parameter("entity")
+        let outcome = try await RecordWriter.run(
+            RecordOperation(entity: entity, kind: kind, precondition: call.precondition),
+            access: Access(try call.requirePrincipal(), to: app.snapshots.current),
+            call.services.dependencies,
+            in: app.database
+        )
+        switch outcome {
+        case .deleted(let key): return Reply(data: ["id": key.json])
+        case .stored(let stored):
+            var reply = record(stored)
+            guard case .create = kind else { return reply }
+            reply.status = .created
+            reply.headers[.location] = "/api/\(app.name)/\(entity)/\(percentEncoded(stored.key ?? ""))"
+            return reply
+        }
     }
 
     private static func record(_ stored: StoredRecord) -> Reply {

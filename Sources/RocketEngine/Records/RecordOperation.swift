@@ -1,0 +1,174 @@
+import RocketDatabase
+package import RocketModel
+package import RocketPlanning
+
+/// One thing that a client does to a record.
+package struct RecordOperation: Sendable {
+    package enum Kind: Sendable {
+        case create(JSONObject)
+        case update(id: String, JSONObject)
+        case delete(id: String, purges: Bool)
+        case restore(id: String)
+    }
+
+    package let entity: String
+    package let kind: Kind
+    package let precondition: Precondition?
+
+    package init(entity: String, kind: Kind, precondition: Precondition? = nil) {
+        self.entity = entity
+        self.kind = kind
+        self.precondition = precondition
+    }
+}
+
+/// What an operation left.
+package enum OperationOutcome: Sendable {
+    case stored(StoredRecord)
+    /// The key of the record that is gone.
+    case deleted(FieldValue)
+}
+
+/// What operations are planned with.
+struct OperationSetting: Sendable {
+    let access: Access
+    let dependencies: EngineDependencies
+    let slugs: MadeSlugs
+}
+
+extension RecordOperation {
+    /// Plans the operation.
+    ///
+    /// - Throws: 403, 404 for an id that can't be a key, and for a create without relations 422.
+    func script(_ setting: OperationSetting) throws -> any TransactionScript<OperationOutcome> {
+        let model = try setting.access.snapshot.entity(entity)
+        switch kind {
+        case .create(let payload):
+            return try createScript(payload, model, setting)
+        case .update(let id, let payload):
+            return try updateScript(payload, id, model, setting)
+        case .delete(let id, let purges):
+            let plan = try WritePlanner.delete(
+                id: id,
+                in: model,
+                grant: try setting.access.grant(.delete, on: model),
+                precondition: precondition,
+                purges: purges,
+                now: setting.dependencies.now()
+            )
+            return DeleteScript(plan: plan, id: id)
+        case .restore(let id):
+            let grant = try setting.access.grant(.delete, on: model)
+            return RestoreScript(try WritePlanner.restore(id: id, in: model, grant: grant), id: id, of: model)
+        }
+    }
+
+    private func createScript(
+        _ payload: JSONObject,
+        _ model: EntityModel,
+        _ setting: OperationSetting
+    ) throws -> any TransactionScript<OperationOutcome> {
+        let grant = try setting.access.grant(.create, on: model)
+        let (now, newID) = (setting.dependencies.now(), setting.dependencies.newID)
+        guard model.isNested(payload) else {
+            let plan = try WritePlanner.create(payload, in: model, grant: grant, now: now, newID: newID)
+            return CreateScript(plan: plan, slugs: setting.slugs)
+        }
+        let tree = try WriteTree.create(payload, in: model, grant: grant, now: now, newID: newID)
+        return TreeScript(tree: tree, id: "", precondition: nil, slugs: setting.slugs)
+    }
+
+    private func updateScript(
+        _ payload: JSONObject,
+        _ id: String,
+        _ model: EntityModel,
+        _ setting: OperationSetting
+    ) throws -> any TransactionScript<OperationOutcome> {
+        let grant = try setting.access.grant(.update, on: model)
+        let (now, newID) = (setting.dependencies.now(), setting.dependencies.newID)
+        guard model.isNested(payload) || model.changesLinks(payload) else {
+            let plan = try WritePlanner.update(payload, id: id, in: model, grant: grant, precondition: precondition)
+            return UpdateScript(plan: plan, id: id, now: now, slugs: setting.slugs)
+        }
+        let tree = try WriteTree.update(payload, id: id, in: model, grant: grant, now: now, newID: newID)
+        return TreeScript(tree: tree, id: id, precondition: precondition, slugs: setting.slugs)
+    }
+}
+
+/// The stored row, where its version counts or other rows go with it; what goes with it; the row itself.
+private struct DeleteScript: TransactionScript {
+    private enum State {
+        case start
+        case found
+        case following
+        case deleted(position: Int)
+    }
+
+    private let plan: DeletePlan
+    private let id: String
+    private var cascade: CascadeRun?
+    private var state = State.start
+
+    init(plan: DeletePlan, id: String) {
+        self.plan = plan
+        self.id = id
+        cascade = plan.cascade
+    }
+
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
+        switch state {
+        case .start:
+            guard plan.precondition != nil || plan.cascade != nil else { return delete([]) }
+            state = .found
+            return .run([plan.storedRow])
+        case .found:
+            guard let row = results[0].rows.first else { throw RequestFailure.recordNotFound(plan.entity, id) }
+            try plan.precondition?.require(results[0].json)
+            guard cascade != nil else { return delete([]) }
+            cascade?.add(row, of: plan.entity, isGone: plan.isGone)
+            return follow()
+        case .following:
+            try cascade?.take(results)
+            return follow()
+        case .deleted(let position):
+            guard results[position].changes > 0 || cascade != nil else {
+                throw RequestFailure.recordNotFound(plan.entity, id)
+            }
+            return .done(.deleted(plan.key))
+        }
+    }
+
+    private mutating func follow() -> TransactionStep<OperationOutcome> {
+        let statements = cascade?.statements() ?? []
+        guard statements.isEmpty else {
+            state = .following
+            return .run(statements)
+        }
+        return delete(cascade?.changes ?? [])
+    }
+
+    /// What goes with the row has the row itself in it.
+    private mutating func delete(_ changes: [SQLStatement]) -> TransactionStep<OperationOutcome> {
+        state = .deleted(position: 0)
+        return .finish(changes.isEmpty ? [plan.statement] : changes)
+    }
+}
+
+private struct RestoreScript: TransactionScript {
+    private let statement: SQLStatement
+    private let id: String
+    private let entity: EntityModel
+
+    init(_ statement: SQLStatement, id: String, of entity: EntityModel) {
+        self.statement = statement
+        self.id = id
+        self.entity = entity
+    }
+
+    func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
+        guard let result = results.first else { return .finish([statement]) }
+        guard result.rowCount > 0 else { throw RequestFailure.recordNotFound(entity, id) }
+        let tag = RecordVersion.tag(ofRow: result.json)
+        return .done(.stored(StoredRecord(json: result.json, tag: tag, key: nil)))
+    }
+}

@@ -1,0 +1,175 @@
+import RocketDatabase
+import RocketModel
+import RocketPlanning
+
+/// A record with the records below it: what is stored of them, level by level; what else must be known; the writes;
+/// what the answer shows.
+struct TreeScript: TransactionScript {
+    private enum State {
+        case start
+        case stored
+        case facts
+        case lookups
+        case writing(skipped: Int)
+        case reading
+    }
+
+    private var tree: WriteTree
+    private let id: String
+    private let precondition: Precondition?
+    private let made: MadeSlugs
+    private var state = State.start
+    private var stored: StatementResult?
+    private var lookups: TreeLookups?
+    private var slugs: TreeSlugs?
+    private var cascade: CascadeRun?
+    private var writer: TreeWriter?
+    private var includes: IncludeRun?
+    /// How many of the statements that run are the writer's.
+    private var writeCount = 0
+
+    init(tree: WriteTree, id: String, precondition: Precondition?, slugs: MadeSlugs) {
+        self.tree = tree
+        self.id = id
+        self.precondition = precondition
+        made = slugs
+    }
+
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
+        switch state {
+        case .start:
+            return try start()
+        case .stored:
+            let result = results[0]
+            guard let row = result.rows.first else { throw RequestFailure.recordNotFound(tree.entity, id) }
+            try precondition?.require(result.json)
+            stored = result
+            tree.takeStored(row)
+            if results.count > 1 { try tree.takeFacts(Array(results.dropFirst())) }
+            return try gatherFacts()
+        case .facts:
+            try tree.takeFacts(results)
+            return try gatherFacts()
+        case .lookups:
+            return try takeLookups(results)
+        case .writing(let skipped):
+            return try takeWritten(results[skipped...])
+        case .reading:
+            try includes?.take(results)
+            return try readMore()
+        }
+    }
+
+    // MARK: facts
+
+    private mutating func start() throws -> TransactionStep<OperationOutcome> {
+        guard let storedRow = tree.storedRow else { return try gatherFacts() }
+        state = .stored
+        let facts = tree.knowsItsKeys ? try tree.factStatements() : []
+        return .run([storedRow] + facts)
+    }
+
+    private mutating func gatherFacts() throws -> TransactionStep<OperationOutcome> {
+        let statements = try tree.factStatements()
+        guard statements.isEmpty else {
+            state = .facts
+            return .run(statements)
+        }
+        try tree.requireValid()
+        lookups = TreeLookups(tree)
+        slugs = TreeSlugs(tree)
+        cascade = tree.cascade
+        return try lookUp(lookups?.statements ?? [])
+    }
+
+    private mutating func lookUp(_ first: [SQLStatement]) throws -> TransactionStep<OperationOutcome> {
+        let statements = first + (slugs?.statements ?? []) + (cascade?.statements() ?? [])
+        guard !statements.isEmpty else { return try write() }
+        state = .lookups
+        return .run(statements)
+    }
+
+    private mutating func takeLookups(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
+        var results = results[...]
+        if let lookups {
+            let count = lookups.statements.count
+            try lookups.judge(Array(results.prefix(count)))
+            results = results.dropFirst(count)
+            self.lookups = nil
+        }
+        let slugCount = slugs?.statements.count ?? 0
+        slugs?.take(Array(results.prefix(slugCount)))
+        try cascade?.take(Array(results.dropFirst(slugCount)))
+        return try lookUp([])
+    }
+
+    // MARK: writing
+
+    private mutating func write() throws -> TransactionStep<OperationOutcome> {
+        if let slugs {
+            for entity in slugs.entities { made.note(entity) }
+            slugs.apply(to: &tree)
+        }
+        writer = TreeWriter(tree, stored: stored)
+        return try writeMore(after: cascade?.changes ?? [])
+    }
+
+    private mutating func writeMore(after first: [SQLStatement] = []) throws -> TransactionStep<OperationOutcome> {
+        let writes = writer?.next() ?? []
+        writeCount = writes.count
+        let isAtEnd = writer?.isAtEnd ?? true
+        let reads = isAtEnd ? firstReads() : []
+        let statements = first + writes + reads
+        guard !statements.isEmpty else { return try readMore() }
+        state = .writing(skipped: first.count)
+        // What is read for the answer may be refused for its size, and then nothing must have changed; below a new
+        // record there is only what this request brings.
+        let isNew = stored == nil && (includes?.isAtLastLevel ?? false)
+        let isLast = isAtEnd && (tree.includes.isEmpty || isNew)
+        return isLast ? .finish(statements) : .run(statements)
+    }
+
+    /// What is related to the record can be asked for with the last writes, where its key is known.
+    private mutating func firstReads() -> [SQLStatement] {
+        guard !tree.includes.isEmpty, let links = writer?.linkValues(tree.includes.linkColumns) else { return [] }
+        let root = StatementResult(rows: [links], rowCount: 1)
+        includes = IncludeRun(tree.includes, of: tree.entity, root: root, positions: Array(links.indices))
+        return includes?.statements() ?? []
+    }
+
+    private mutating func takeWritten(_ results: ArraySlice<StatementResult>) throws
+        -> TransactionStep<OperationOutcome>
+    {
+        try writer?.take(Array(results.prefix(writeCount)), id: id)
+        let isAtEnd = writer?.isAtEnd ?? true
+        guard isAtEnd else { return try writeMore() }
+        if includes != nil {
+            try includes?.take(Array(results.dropFirst(writeCount)))
+        }
+        return try readMore()
+    }
+
+    // MARK: the answer
+
+    private mutating func readMore() throws -> TransactionStep<OperationOutcome> {
+        guard var record = writer?.record else { throw DatabaseFailure.fault(cause: "a write gave no record") }
+        if record.rowEnds.isEmpty { record.rowEnds = [record.json.count] }
+        if includes == nil, !tree.includes.isEmpty {
+            includes = IncludeRun(
+                tree.includes,
+                of: tree.entity,
+                root: record,
+                positions: tree.includes.linkColumns
+            )
+        }
+        let statements = includes?.statements() ?? []
+        guard statements.isEmpty else {
+            state = .reading
+            return .run(statements)
+        }
+        let row = StoredRecord(record, of: tree.entity)
+        guard var includes else { return .done(.stored(row)) }
+        includes.setRoot(record)
+        return .done(.stored(StoredRecord(json: try includes.assembled(), tag: row.tag, key: row.key)))
+    }
+}

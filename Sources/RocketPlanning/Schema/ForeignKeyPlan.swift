@@ -1,0 +1,179 @@
+import RocketModel
+
+/// The foreign-key constraints that a change of the metadata makes and removes. A constraint is made where the rows
+/// that are there allow it; where they don't, the change holds all the same and the reason is told.
+package struct ForeignKeyPlan: Sendable {
+    private let made: [DesiredSchema.ForeignKey]
+    private let removed: [DesiredSchema.ForeignKey]
+    private let reasons: [String]
+    private let dialect: SQLDialect
+
+    /// - Parameter inline: tables that are made with their constraints.
+    init(from before: DesiredSchema, to after: DesiredSchema, inline: Set<String>, _ dialect: SQLDialect) {
+        made = after.foreignKeys.filter { !before.foreignKeys.contains($0) && !inline.contains($0.table) }
+        removed = before.foreignKeys.filter { !after.foreignKeys.contains($0) }
+        reasons = after.unconstrained.filter { !before.unconstrained.contains($0) }.map(\.reason)
+        self.dialect = dialect
+    }
+
+    /// What goes before all other steps of the change.
+    var firstSteps: [SQLStatement] {
+        guard dialect == .postgres else { return [] }
+        return removed.map { key in
+            SQLStatement("ALTER TABLE \(dialect.quote(key.table)) DROP CONSTRAINT IF EXISTS \(dialect.quote(key.name))")
+        }
+    }
+
+    /// What must be known of the tables once they are as the metadata wants them; none where nothing is to be done.
+    package var inspections: [SQLStatement] {
+        let dangling = made.map(danglingRows)
+        guard dialect == .sqlite, !made.isEmpty || !removed.isEmpty else { return dangling }
+        let texts = editedTables.map { table in
+            SQLStatement(
+                "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1",
+                binds: [.text(table)],
+                output: .values
+            )
+        }
+        return dangling + [SQLStatement("PRAGMA schema_version", output: .values)] + texts
+    }
+
+    /// The statements that make and remove the constraints, and why some are not made.
+    ///
+    /// - Parameter results: what ``inspections`` gave.
+    package func decide(_ results: [StatementResult]) -> (steps: [SQLStatement], warnings: [String]) {
+        var warnings = reasons
+        var keys: [DesiredSchema.ForeignKey] = []
+        for (key, result) in zip(made, results) {
+            let count = result.rows.first?.first?.integerValue ?? 0
+            if count == 0 {
+                keys.append(key)
+            } else {
+                warnings.append(
+                    "\(key.relation): no foreign-key constraint is made, because \(count) rows of \"\(key.table)\""
+                        + " have a \"\(key.column)\" that names no row of \"\(key.parent)\""
+                )
+            }
+        }
+        switch dialect {
+        case .postgres: return (keys.map(added), warnings)
+        case .sqlite: return edits(keys, results.dropFirst(made.count), &warnings)
+        }
+    }
+
+    private func danglingRows(_ key: DesiredSchema.ForeignKey) -> SQLStatement {
+        let (table, column) = (dialect.quote(key.table), dialect.quote(key.column))
+        let collation = dialect == .postgres && key.isText ? " COLLATE \"C\"" : ""
+        return SQLStatement(
+            "SELECT count(*) FROM \(table) AS c WHERE c.\(column) IS NOT NULL AND NOT EXISTS (SELECT 1"
+                + " FROM \(dialect.quote(key.parent)) AS p"
+                + " WHERE p.\(dialect.quote(key.parentColumn)) = c.\(column)\(collation))",
+            output: .values
+        )
+    }
+
+    private func added(_ key: DesiredSchema.ForeignKey) -> SQLStatement {
+        SQLStatement("ALTER TABLE \(dialect.quote(key.table)) ADD \(key.clause(dialect))")
+    }
+
+    // MARK: SQLite
+
+    private var editedTables: [String] {
+        var tables: [String] = []
+        for key in made + removed where !tables.contains(key.table) { tables.append(key.table) }
+        return tables
+    }
+
+    /// SQLite has no ALTER TABLE for constraints. What it recommends where nothing on disk changes is to edit the
+    /// table's text in the schema (https://www.sqlite.org/lang_altertable.html part 7); the rows are known to hold.
+    private func edits(
+        _ keys: [DesiredSchema.ForeignKey],
+        _ facts: ArraySlice<StatementResult>,
+        _ warnings: inout [String]
+    ) -> (steps: [SQLStatement], warnings: [String]) {
+        guard let version = facts.first?.rows.first?.first?.integerValue else { return ([], warnings) }
+        var updates: [SQLStatement] = []
+        for (table, fact) in zip(editedTables, facts.dropFirst()) {
+            guard let text = fact.rows.first?.first?.textValue else { continue }
+            var edited = text
+            for key in removed where key.table == table {
+                edited = edited.replacing(", \(key.clause(dialect))", with: "")
+            }
+            for key in keys where key.table == table {
+                if let longer = TableText.adding(key.clause(dialect), to: edited) {
+                    edited = longer
+                } else {
+                    warnings.append(
+                        "\(key.relation): no foreign-key constraint is made, because \"\(table)\" is no plain table"
+                    )
+                }
+            }
+            guard edited != text else { continue }
+            updates.append(
+                SQLStatement(
+                    "UPDATE sqlite_schema SET sql = ?1 WHERE type = 'table' AND name = ?2",
+                    binds: [.text(edited), .text(table)]
+                )
+            )
+        }
+        guard !updates.isEmpty else { return ([], warnings) }
+        // A new version makes every connection read the schema again.
+        let steps =
+            [SQLStatement("PRAGMA writable_schema = ON")] + updates
+            + [
+                SQLStatement("PRAGMA writable_schema = OFF"),
+                SQLStatement("PRAGMA schema_version = \((version + 1) & 0x7FFF_FFFF)"),
+            ]
+        return (steps, warnings)
+    }
+}
+
+extension DesiredSchema.ForeignKey {
+    func clause(_ dialect: SQLDialect) -> String {
+        let clause =
+            "CONSTRAINT \(dialect.quote(name)) FOREIGN KEY (\(dialect.quote(column)))"
+            + " REFERENCES \(dialect.quote(parent)) (\(dialect.quote(parentColumn)))"
+        return dialect == .postgres ? clause + " DEFERRABLE INITIALLY IMMEDIATE" : clause
+    }
+}
+
+/// The text of a CREATE TABLE.
+enum TableText {
+    /// The text with a constraint as the last thing in its parentheses; nil where it is no plain CREATE TABLE.
+    static func adding(_ clause: String, to text: String) -> String? {
+        guard text.utf8.prefix(13).map({ $0 & 0xDF }) == Array("CREATE TABLE ".utf8).map({ $0 & 0xDF }) else {
+            return nil
+        }
+        let bytes = Array(text.utf8)
+        guard let end = closingParenthesis(bytes) else { return nil }
+        return String(decoding: bytes[..<end], as: UTF8.self) + ", \(clause)"
+            + String(decoding: bytes[end...], as: UTF8.self)
+    }
+
+    /// The parenthesis that closes the first one, leaving out what stands in quotes and comments; nil where there is
+    /// none, or a comment is in the way.
+    private static func closingParenthesis(_ bytes: [UInt8]) -> Int? {
+        var depth = 0
+        var index = 0
+        while index < bytes.count {
+            switch bytes[index] {
+            case UInt8(ascii: "("): depth += 1
+            case UInt8(ascii: ")"):
+                depth -= 1
+                if depth == 0 { return index }
+            case UInt8(ascii: "\""), UInt8(ascii: "'"), UInt8(ascii: "`"):
+                guard let end = bytes[(index + 1)...].firstIndex(of: bytes[index]) else { return nil }
+                index = end
+            case UInt8(ascii: "["):
+                guard let end = bytes[index...].firstIndex(of: UInt8(ascii: "]")) else { return nil }
+                index = end
+            case UInt8(ascii: "-") where bytes[index...].starts(with: "--".utf8),
+                UInt8(ascii: "/") where bytes[index...].starts(with: "/*".utf8):
+                return nil
+            default: break
+            }
+            index += 1
+        }
+        return nil
+    }
+}

@@ -1,0 +1,462 @@
+package import RocketModel
+
+/// A write of a record with the records below it. It is planned level by level: what is stored of a level decides what
+/// is done to its rows, and which rows of the next level are to be looked at. Nothing is written before all of it is
+/// planned.
+///
+/// Whoever has the database runs ``factStatements()`` and gives their results to ``takeFacts(_:)`` until there are no
+/// more; then everything that is wrong is known.
+package struct WriteTree: Sendable {
+    package let entity: EntityModel
+    private let access: Access
+    private let now: Timestamp
+    private let newID: @Sendable () -> UniqueID
+    /// The record itself comes first.
+    package internal(set) var rows: [PlannedRow] = []
+    var links: [PlannedLink] = []
+    var unlinks: [PlannedLink] = []
+    /// What is wrong with the payload. Nothing is said of it before the record's own 404 and 412.
+    private var violations: [FailureDetail]
+    /// Rows whose relations are looked at next.
+    private var frontier: [Int] = []
+    private var requests: [FactRequest] = []
+    /// The relations that the payload writes, as they are read for the answer.
+    package let includes: Includes
+
+    // MARK: the record itself
+
+    /// A record that is made.
+    ///
+    /// - Throws: 403 for a relation to an entity that the caller may not read.
+    package static func create(
+        _ payload: JSONObject,
+        in entity: EntityModel,
+        grant: Grant,
+        now: Timestamp,
+        newID: @escaping @Sendable () -> UniqueID
+    ) throws(RequestFailure) -> WriteTree {
+        precondition(grant.entity == entity.name && grant.action == .create, "a create is planned with its own grant")
+        var tree = try WriteTree(payload, entity, grant.access, now, newID)
+        tree.add(.create, tree.root, of: entity, key: nil, stored: nil, parent: nil, depth: 0)
+        return tree
+    }
+
+    /// A record that is changed.
+    ///
+    /// - Throws: 404 where the id can't be a key.
+    package static func update(
+        _ payload: JSONObject,
+        id: String,
+        in entity: EntityModel,
+        grant: Grant,
+        now: Timestamp,
+        newID: @escaping @Sendable () -> UniqueID
+    ) throws(RequestFailure) -> WriteTree {
+        precondition(grant.entity == entity.name && grant.action == .update, "an update is planned with its own grant")
+        guard let key = ReadPlanner.keyValue(id, entity) else { throw .recordNotFound(entity, id) }
+        var tree = try WriteTree(payload, entity, grant.access, now, newID)
+        tree.add(.update, tree.root, of: entity, key: key, stored: nil, parent: nil, depth: 0)
+        return tree
+    }
+
+    private let root: RowInput
+
+    private init(
+        _ payload: JSONObject,
+        _ entity: EntityModel,
+        _ access: Access,
+        _ now: Timestamp,
+        _ newID: @escaping @Sendable () -> UniqueID
+    ) throws(RequestFailure) {
+        self.entity = entity
+        self.access = access
+        self.now = now
+        self.newID = newID
+        var reader = RowInputReader(access.snapshot)
+        root = try reader.root(payload, of: entity)
+        violations = reader.violations
+        includes = try IncludePlanner.plan(root.writtenPaths, of: entity, access)
+    }
+
+    /// The stored record, locked; nil where it is made.
+    package var storedRow: SQLStatement? {
+        guard rows[0].action == .update, let key = rows[0].key else { return nil }
+        return WritePlanner.lockedRow(key, entity)
+    }
+
+    /// Whether the first level can be looked at without having read the record.
+    package var knowsItsKeys: Bool {
+        rows[0].relations.allSatisfy { $0.side.ownField(of: entity) == entity.keyIndex }
+    }
+
+    package mutating func takeStored(_ row: [SQLValue]) {
+        rows[0].stored = row
+    }
+
+    /// - Throws: 422 with every violation of every row.
+    package func requireValid() throws(RequestFailure) {
+        guard violations.isEmpty else { throw .validation(violations) }
+    }
+
+    package var snapshot: AppSnapshot { access.snapshot }
+
+    func model(_ name: String) -> EntityModel? { access.snapshot.model(name) }
+
+    /// What goes with the rows that are deleted; nil where none is.
+    package var cascade: CascadeRun? {
+        let deletions = rows.filter { $0.action == .delete }
+        guard !deletions.isEmpty else { return nil }
+        var run = CascadeRun(snapshot, now: now)
+        for row in deletions { if let stored = row.stored { run.add(stored, of: row.entity) } }
+        return run
+    }
+
+    // MARK: facts
+
+    /// What must be known of the next level; none when all rows are planned. A level of which nothing needs to be
+    /// known is planned at once.
+    ///
+    /// - Throws: 403 for a row that the caller may not write.
+    package mutating func factStatements() throws(RequestFailure) -> [SQLStatement] {
+        while !frontier.isEmpty {
+            requests = makeRequests()
+            let statements = requests.flatMap(\.statements)
+            if !statements.isEmpty { return statements }
+            try planLevel()
+        }
+        return []
+    }
+
+    /// - Throws: 403 for a row that the caller may not write.
+    package mutating func takeFacts(_ results: [StatementResult]) throws(RequestFailure) {
+        var results = results[...]
+        for index in requests.indices {
+            let count = requests[index].statements.count
+            requests[index].take(Array(results.prefix(count)))
+            results = results.dropFirst(count)
+        }
+        try planLevel()
+    }
+
+    private func makeRequests() -> [FactRequest] {
+        var requests: [FactRequest] = []
+        for row in frontier {
+            let parent = rows[row]
+            for input in parent.relations {
+                let index = requests.firstIndex { $0.isOf(input.side, parent.entity) }
+                if index == nil { requests.append(FactRequest(input.side, of: parent.entity, to: input.entity)) }
+                let column = input.side.ownField(of: parent.entity)
+                let link = parent.action == .update ? parent.storedValue(column) : nil
+                requests[index ?? requests.count - 1].add(input, link: link)
+            }
+        }
+        return requests
+    }
+
+    private mutating func planLevel() throws(RequestFailure) {
+        let level = frontier
+        frontier = []
+        for row in level {
+            for input in rows[row].relations {
+                guard let facts = requests.first(where: { $0.isOf(input.side, rows[row].entity) }) else { continue }
+                switch input.side.link {
+                case .field(let own, let theirs):
+                    try planChildren(input, PlannedRow.Parent(row: row, own: own, theirs: theirs), facts)
+                case .joinTable:
+                    try planLinks(input, of: row, facts)
+                }
+            }
+        }
+    }
+
+    // MARK: rows behind a foreign key
+
+    private mutating func planChildren(
+        _ input: RelationInput,
+        _ parent: PlannedRow.Parent,
+        _ facts: FactRequest
+    ) throws(RequestFailure) {
+        let isStored = rows[parent.row].action == .update
+        let current = isStored ? rows[parent.row].storedValue(parent.own).map(facts.children) ?? [] : []
+        guard input.side.isMany else { return try planOnlyChild(input, parent, current.first) }
+        var named: Set<FieldValue> = []
+        for row in input.rows {
+            guard let key = row.key else {
+                guard !row.isDeletion else {
+                    violate(row.path, .relation, "names no \(input.entity.key.name) of what is to be deleted")
+                    continue
+                }
+                try write(.create, row, input, parent, key: nil, stored: nil)
+                continue
+            }
+            guard named.insert(key).inserted else {
+                violateKey(row, input, "is given twice")
+                continue
+            }
+            guard let child = current.first(where: { $0.key == key }) else {
+                if input.entity.definition.primaryKey.generated || row.isDeletion {
+                    violateKey(row, input, "names no \(input.entity.name) of this \(rows[parent.row].entity.name)")
+                } else {
+                    try write(.create, row, input, parent, key: key, stored: nil)
+                }
+                continue
+            }
+            if input.mode == .append {
+                check(row, of: input.entity, parent)
+            } else if row.isDeletion {
+                try delete(child, input, row.path, parent)
+            } else {
+                try write(.update, row, input, parent, key: key, stored: child.row)
+            }
+        }
+        guard input.mode == .replace else { return }
+        for child in current where !named.contains(child.key) { try delete(child, input, input.path, parent) }
+    }
+
+    /// The one related record: without a key it is the current one.
+    private mutating func planOnlyChild(
+        _ input: RelationInput,
+        _ parent: PlannedRow.Parent,
+        _ current: FactRequest.Stored?
+    ) throws(RequestFailure) {
+        guard let row = input.rows.first else {
+            if input.isNull, input.mode != .append, let current { try delete(current, input, input.path, parent) }
+            return
+        }
+        if let key = row.key, key != current?.key {
+            guard !input.entity.definition.primaryKey.generated, !row.isDeletion else {
+                violateKey(row, input, "names no \(input.entity.name) of this \(rows[parent.row].entity.name)")
+                return
+            }
+            if current != nil, input.mode == .diff {
+                violateKey(row, input, "is another one than there is; \"replace\" puts it in its place")
+                return
+            }
+        }
+        guard let current else {
+            guard !row.isDeletion else {
+                violate(row.path, .relation, "there is none to delete")
+                return
+            }
+            return try write(.create, row, input, parent, key: row.key, stored: nil)
+        }
+        switch input.mode {
+        case .append:
+            check(row, of: input.entity, parent)
+        case _ where row.isDeletion:
+            try delete(current, input, row.path, parent)
+        case .replace where row.key != current.key:
+            try delete(current, input, row.path, parent)
+            try write(.create, row, input, parent, key: row.key, stored: nil)
+        case .diff, .replace:
+            try write(.update, row, input, parent, key: current.key, stored: current.row)
+        }
+    }
+
+    // MARK: rows behind a join table
+
+    private mutating func planLinks(_ input: RelationInput, of parent: Int, _ facts: FactRequest) throws(RequestFailure)
+    {
+        let linked: Set<FieldValue> =
+            rows[parent].action == .update ? rows[parent].key.map(facts.linked) ?? [] : []
+        var named: Set<FieldValue> = []
+        for row in input.rows {
+            guard let key = row.key else {
+                guard !row.isDeletion else {
+                    violate(row.path, .relation, "names no \(input.entity.key.name) of what is to be unlinked")
+                    continue
+                }
+                try writeTarget(.create, row, input, parent, key: nil, stored: nil, isLinked: false)
+                continue
+            }
+            guard named.insert(key).inserted else {
+                violateKey(row, input, "is given twice")
+                continue
+            }
+            let isLinked = linked.contains(key)
+            if isLinked, input.mode == .append {
+                check(row, of: input.entity, nil)
+            } else if row.isDeletion {
+                if isLinked {
+                    unlinks.append(PlannedLink(side: input.side, parent: parent, target: .key(key)))
+                } else {
+                    violateKey(row, input, "is not linked to this \(rows[parent].entity.name)")
+                }
+            } else if let target = facts.target(key) {
+                if row.saysMore(than: input.entity.key) {
+                    try writeTarget(.update, row, input, parent, key: key, stored: target, isLinked: isLinked)
+                } else if !isLinked {
+                    links.append(PlannedLink(side: input.side, parent: parent, target: .key(key)))
+                }
+            } else if input.entity.definition.primaryKey.generated {
+                violateKey(row, input, "names no existing \(input.entity.name)")
+            } else {
+                try writeTarget(.create, row, input, parent, key: key, stored: nil, isLinked: false)
+            }
+        }
+        guard input.mode == .replace else { return }
+        for key in linked.subtracting(named) {
+            unlinks.append(PlannedLink(side: input.side, parent: parent, target: .key(key)))
+        }
+    }
+
+    private mutating func writeTarget(
+        _ action: PlannedRow.Action,
+        _ row: RowInput,
+        _ input: RelationInput,
+        _ parent: Int,
+        key: FieldValue?,
+        stored: [SQLValue]?,
+        isLinked: Bool
+    ) throws(RequestFailure) {
+        _ = try access.grant(action == .create ? .create : .update, on: input.entity)
+        let depth = rows[parent].depth + 1
+        let index = add(action, row, of: input.entity, key: key, stored: stored, parent: nil, depth: depth)
+        if !isLinked { links.append(PlannedLink(side: input.side, parent: parent, target: .row(index))) }
+    }
+
+    // MARK: adding rows
+
+    private mutating func write(
+        _ action: PlannedRow.Action,
+        _ row: RowInput,
+        _ input: RelationInput,
+        _ parent: PlannedRow.Parent,
+        key: FieldValue?,
+        stored: [SQLValue]?
+    ) throws(RequestFailure) {
+        _ = try access.grant(action == .create ? .create : .update, on: input.entity)
+        let depth = rows[parent.row].depth + 1
+        add(action, row, of: input.entity, key: key, stored: stored, parent: parent, depth: depth)
+    }
+
+    private mutating func delete(
+        _ child: FactRequest.Stored,
+        _ input: RelationInput,
+        _ path: String,
+        _ parent: PlannedRow.Parent
+    ) throws(RequestFailure) {
+        _ = try access.grant(.delete, on: input.entity)
+        rows.append(
+            PlannedRow(
+                entity: input.entity,
+                action: .delete,
+                path: path,
+                depth: rows[parent.row].depth + 1,
+                key: child.key,
+                values: [:],
+                stored: child.row,
+                parent: nil,
+                relations: []
+            )
+        )
+    }
+
+    /// Looks at a row that is left alone: a mistake in it is told all the same.
+    private mutating func check(_ row: RowInput, of entity: EntityModel, _ parent: PlannedRow.Parent?) {
+        let fields = withoutForeignKey(row, of: entity, .update, parent)
+        violations += FieldChecks.check(fields, of: entity, isCreate: false).violations.map { $0.inside(row.path) }
+    }
+
+    @discardableResult
+    private mutating func add(
+        _ action: PlannedRow.Action,
+        _ row: RowInput,
+        of entity: EntityModel,
+        key: FieldValue?,
+        stored: [SQLValue]?,
+        parent: PlannedRow.Parent?,
+        depth: Int
+    ) -> Int {
+        let isCreate = action == .create
+        let fields = withoutForeignKey(row, of: entity, action, parent)
+        let filled = Set(parent.map { [$0.theirs] } ?? [])
+        let checked = FieldChecks.check(fields, of: entity, isCreate: isCreate, filled: filled)
+        violations += checked.violations.map { $0.inside(row.path) }
+        var values = checked.values
+        var key = key
+        if isCreate {
+            for (index, field) in entity.fields.enumerated() where field.definition.auto != nil {
+                values[index] = field.value(at: now)
+            }
+            if entity.definition.primaryKey.generated {
+                values[entity.keyIndex] = nil
+                if entity.key.shape.type == .uuid { key = .uuid(newID()) }
+            } else if let parent, parent.theirs == entity.keyIndex {
+                key = rows[parent.row].value(parent.own)
+            } else {
+                key = values[entity.keyIndex]
+            }
+        } else if !values.isEmpty {
+            for (index, field) in entity.fields.enumerated() where field.definition.auto == .update {
+                values[index] = field.value(at: now)
+            }
+        }
+        if let parent, let link = rows[parent.row].value(parent.own) {
+            if link.isNull {
+                let name = rows[parent.row].entity.fields[parent.own].name
+                violate(row.path, .relation, "the record above has no \"\(name)\" to be named by")
+            }
+            if isCreate || link != rows[parent.row].storedValue(parent.own) { values[parent.theirs] = link }
+        }
+        rows.append(
+            PlannedRow(
+                entity: entity,
+                action: action,
+                path: row.path,
+                depth: depth,
+                key: key,
+                values: values,
+                stored: stored,
+                parent: parent,
+                relations: row.relations
+            )
+        )
+        if !row.relations.isEmpty { frontier.append(rows.count - 1) }
+        return rows.count - 1
+    }
+
+    /// The row's fields without the foreign key, which the engine fills in: a payload may repeat it, but point to no
+    /// other parent.
+    private mutating func withoutForeignKey(
+        _ row: RowInput,
+        of entity: EntityModel,
+        _ action: PlannedRow.Action,
+        _ parent: PlannedRow.Parent?
+    ) -> JSONObject {
+        guard let parent, let json = row.fields[entity.fields[parent.theirs].name] else { return row.fields }
+        let field = entity.fields[parent.theirs]
+        var fields = row.fields
+        fields[field.name] = nil
+        if json == .null, action == .create { return fields }
+        do throws(CoercionFailure) {
+            let value = try field.shape.value(of: json)
+            if value != rows[parent.row].value(parent.own) {
+                violate(
+                    "\(row.path).\(field.name)",
+                    .relation,
+                    "names another \(rows[parent.row].entity.name) than the one above; leave it out"
+                )
+            }
+        } catch {
+            violate("\(row.path).\(field.name)", .type, error.message)
+        }
+        return fields
+    }
+
+    private mutating func violateKey(_ row: RowInput, _ input: RelationInput, _ message: String) {
+        violate("\(row.path).\(input.entity.key.name)", .relation, message)
+    }
+
+    private mutating func violate(_ path: String, _ rule: ViolatedRule, _ message: String) {
+        violations.append(FailureDetail(field: path, rule: rule, message: message))
+    }
+}
+
+extension FailureDetail {
+    /// The detail of a row that stands inside a payload.
+    func inside(_ path: String) -> FailureDetail {
+        guard !path.isEmpty else { return self }
+        return FailureDetail(field: field.map { "\(path).\($0)" } ?? path, rule: rule, message: message)
+    }
+}
