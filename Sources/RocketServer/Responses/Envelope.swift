@@ -1,5 +1,6 @@
 import NIOCore
 import RocketEngine
+import RocketModel
 
 /// Records as bytes between the envelope's own: the rows are JSON already.
 enum Envelope {
@@ -10,6 +11,29 @@ enum Envelope {
         buffer.writeBytes(json)
         buffer.writeStaticString("}")
         return buffer
+    }
+
+    /// `{"data":[{"status":201,"etag":"…","data":{…}},{"status":200,"data":{"id":…}}]}`
+    static func batch(_ outcomes: [OperationOutcome], isCreated: [Bool]) -> ByteBuffer {
+        var writer = JSONWriter()
+        writer.raw("{\"data\":[")
+        for (index, outcome) in outcomes.enumerated() {
+            writer.raw(index > 0 ? ",{\"status\":" : "{\"status\":")
+            writer.integer(isCreated[index] ? 201 : 200)
+            switch outcome {
+            case .stored(let record):
+                writer.raw(",\"etag\":")
+                writer.string(record.tag)
+                writer.raw(",\"data\":")
+                writer.bytes += record.json
+            case .deleted(let key):
+                writer.raw(",\"data\":")
+                writer.value(["id": key.json])
+            }
+            writer.raw("}")
+        }
+        writer.raw("]}")
+        return ByteBuffer(bytes: writer.bytes)
     }
 
     /// `{"data":[…],"meta":{"page":1,"per_page":25,"total":3}}`

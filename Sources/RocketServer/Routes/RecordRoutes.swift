@@ -6,6 +6,7 @@ import RocketPlanning
 /// Records: list, read, create, update, delete, restore.
 enum RecordRoutes {
     static func add(to table: inout RouteTable) {
+        table.add(.post, "/api/:app/_batch", .app, batch)
         table.add(.get, "/api/:app/:entity", .app, list)
         table.add(.post, "/api/:app/:entity", .app, create)
         table.add(.get, "/api/:app/:entity/:id", .app, read)
@@ -85,6 +86,21 @@ enum RecordRoutes {
             reply.headers[.location] = "/api/\(app.name)/\(entity)/\(percentEncoded(stored.key ?? ""))"
             return reply
         }
+    }
+
+    /// Many operations in one transaction.
+    @Sendable private static func batch(_ call: Call) async throws -> Reply {
+        let payload = try await call.object()
+        try call.refuseParameters()
+        let app = try call.requireApp()
+        let batch = try BatchRequest(payload, app: app.name)
+        let outcomes = try await BatchWriter.run(
+            batch,
+            access: Access(try call.requirePrincipal(), to: app.snapshots.current),
+            call.services.dependencies,
+            in: app.database
+        )
+        return Reply(body: Envelope.batch(outcomes, isCreated: batch.operations.map(\.isCreate)))
     }
 
     private static func record(_ stored: StoredRecord) -> Reply {
