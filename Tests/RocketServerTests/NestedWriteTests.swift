@@ -300,7 +300,7 @@ struct NestedWriteTests {
                     && more["data"]["variants"][0]["color"] == "blue"
             )
             let stolen = try await app.put("product/pen", ["variants": [["code": "c1", "color": "x"]]])
-            #expect(stolen.status == 409 && stolen.code == "CONFLICT", "\(stolen)")
+            #expect(stolen.status == 422 && stolen.details == ["variants[0].code relation"], "\(stolen)")
             #expect(try await app.get("variant/c1")["data"]["product_sku"] == "cap")
         }
     }

@@ -62,6 +62,8 @@ struct SQLiteAccess: ~Copyable {
         guard isInTransaction else { return }
         do {
             try execute("ROLLBACK")
+            // A change of tables may have ended between turning it on and off, and a setting is not rolled back.
+            try execute("PRAGMA writable_schema = OFF")
         } catch {
             // SQLite has rolled back by itself: after a full disk, an I/O error or an interrupt.
             assert(!isInTransaction, "\(error)")

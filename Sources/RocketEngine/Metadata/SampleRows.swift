@@ -294,8 +294,11 @@ private struct ReferenceCheck {
     }
 
     func dangling(_ result: StatementResult) -> [FailureDetail] {
-        let present = Set(result.rows.compactMap(\.first))
-        let missing = values.subtracting(present).map { $0.textValue ?? $0.integerValue.map(String.init) ?? "" }
+        // By value: a decimal may be written in several ways.
+        let (dialect, shape) = (reference.source.dialect, reference.key.shape)
+        let present = Set(result.rows.compactMap { $0.first.map { dialect.fieldValue($0, shape) } })
+        let missing = values.filter { !present.contains(dialect.fieldValue($0, shape)) }
+            .map { $0.textValue ?? $0.integerValue.map(String.init) ?? "" }
         return missing.sorted().prefix(20).map { value in
             FailureDetail(
                 field: reference.path,

@@ -158,6 +158,9 @@ private struct RestoreScript: TransactionScript {
     private let statement: SQLStatement
     private let id: String
     private let entity: EntityModel
+    /// What the row names must be there: it would else live below a record that is deleted.
+    private var needs = WriteNeeds.none
+    private var restored: StoredRecord?
 
     init(_ statement: SQLStatement, id: String, of entity: EntityModel) {
         self.statement = statement
@@ -165,10 +168,17 @@ private struct RestoreScript: TransactionScript {
         self.entity = entity
     }
 
-    func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
-        guard let result = results.first else { return .finish([statement]) }
-        guard result.rowCount > 0 else { throw RequestFailure.recordNotFound(entity, id) }
-        let tag = RecordVersion.tag(ofRow: result.json)
-        return .done(.stored(StoredRecord(json: result.json, tag: tag, key: nil)))
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
+        if let restored {
+            try WritePlanner.judgeReferences(needs, results, entity: entity)
+            return .done(.stored(restored))
+        }
+        guard let result = results.first else { return .run([statement]) }
+        guard let row = result.rows.first else { throw RequestFailure.recordNotFound(entity, id) }
+        let record = StoredRecord(json: result.json, tag: RecordVersion.tag(ofRow: result.json), key: nil)
+        needs = WritePlanner.needs(ofStored: row, entity)
+        guard !needs.isEmpty else { return .done(.stored(record)) }
+        restored = record
+        return .run(needs.references.map(\.statement))
     }
 }

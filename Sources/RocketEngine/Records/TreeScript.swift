@@ -21,6 +21,8 @@ struct TreeScript: TransactionScript {
     private var state = State.start
     private var stored: StatementResult?
     private var lookups: TreeLookups?
+    /// The same when they are judged.
+    private var lookedUp: TreeLookups?
     private var slugs: TreeSlugs?
     private var cascade: CascadeRun?
     private var writer: TreeWriter?
@@ -83,7 +85,7 @@ struct TreeScript: TransactionScript {
     }
 
     private mutating func lookUp(_ first: [SQLStatement]) throws -> TransactionStep<OperationOutcome> {
-        let statements = first + (slugs?.statements ?? []) + (cascade?.statements() ?? [])
+        let statements = first + (slugs?.statements() ?? []) + (cascade?.statements() ?? [])
         guard !statements.isEmpty else { return try write() }
         state = .lookups
         return .run(statements)
@@ -96,9 +98,10 @@ struct TreeScript: TransactionScript {
             try lookups.judge(Array(results.prefix(count)))
             results = results.dropFirst(count)
             self.lookups = nil
+            lookedUp = lookups
         }
-        let slugCount = slugs?.statements.count ?? 0
-        slugs?.take(Array(results.prefix(slugCount)))
+        let slugCount = slugs?.statementCount ?? 0
+        try slugs?.take(Array(results.prefix(slugCount)))
         try cascade?.take(Array(results.dropFirst(slugCount)))
         return try lookUp([])
     }
@@ -106,6 +109,7 @@ struct TreeScript: TransactionScript {
     // MARK: writing
 
     private mutating func write() throws -> TransactionStep<OperationOutcome> {
+        if let cascade { try tree.requireKept(by: cascade, lookedUp?.doomedPaths(cascade) ?? []) }
         if let slugs {
             for entity in slugs.entities { made.note(entity) }
             slugs.apply(to: &tree)
@@ -124,7 +128,7 @@ struct TreeScript: TransactionScript {
         state = .writing(skipped: first.count)
         // What is read for the answer may be refused for its size, and then nothing must have changed; below a new
         // record there is only what this request brings.
-        let isNew = stored == nil && (includes?.isAtLastLevel ?? false)
+        let isNew = stored == nil && tree.includes.areOfOwnRows && (includes?.isAtLastLevel ?? false)
         let isLast = isAtEnd && (tree.includes.isEmpty || isNew)
         return isLast ? .finish(statements) : .run(statements)
     }

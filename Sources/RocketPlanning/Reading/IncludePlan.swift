@@ -10,6 +10,13 @@ package struct Includes: Sendable {
 
     package var isEmpty: Bool { plans.isEmpty }
 
+    /// Whether below a new record there are only rows that name it.
+    package var areOfOwnRows: Bool {
+        plans.allSatisfy { plan in
+            if case .field = plan.side.link { plan.side.isSource } else { false }
+        }
+    }
+
     init(plans: [IncludePlan], linkColumns: [Int]) {
         self.plans = plans
         self.linkColumns = linkColumns
@@ -35,6 +42,8 @@ package struct IncludePlan: Sendable {
     let sort: String
     /// How many related records each record gets at most.
     let limit: Int?
+    /// Whether what is over ``maximumRows`` is left out rather than refused: a write does not fail for its echo.
+    let isEcho: Bool
     package let includes: Includes
 
     /// Rows that one include may read; what is more is refused rather than cut off.
@@ -45,8 +54,8 @@ package struct IncludePlan: Sendable {
     package func statement(keys: [SQLValue]) -> SQLStatement {
         let dialect = own.dialect
         var sql = SQLBuilder(dialect)
-        let row = RowName.named("t0")
-        let list = (columns + includes.linkColumns).map { "t0.\(other.fields[$0].column)" }
+        let row = RowName.named("_t0")
+        let list = (columns + includes.linkColumns).map { "_t0.\(other.fields[$0].column)" }
         let ownIndex = side.ownField(of: own)
         let (back, source) = backAndSource
         // One record needs no numbering of its rows.
@@ -63,13 +72,13 @@ package struct IncludePlan: Sendable {
         }
         sql.append(" FROM \(source) WHERE ")
         sql.isMember(back, of: keys.map { dialect.fieldValue($0, own.fields[ownIndex].shape) }, backShape)
-        if other.softDelete { sql.append(" AND t0.\(other.deletedAtColumn) IS NULL") }
+        if other.softDelete { sql.append(" AND _t0.\(other.deletedAtColumn) IS NULL") }
         for condition in conditions {
             sql.append(" AND ")
             condition.append(to: &sql, of: row)
         }
         if isNumbered, let limit {
-            sql.append(") AS numbered WHERE \"_n\" <= ")
+            sql.append(") AS _numbered WHERE \"_n\" <= ")
             sql.bind(stored: .integer(Int64(limit)))
             sql.append(" ORDER BY \"_n\"")
         } else if side.isMany {
@@ -77,7 +86,7 @@ package struct IncludePlan: Sendable {
         }
         sql.append(" LIMIT ")
         let most = isNumbered || limit == nil ? Self.maximumRows : min(limit ?? .max, Self.maximumRows)
-        sql.bind(stored: .integer(Int64(most == limit ? most : most + 1)))
+        sql.bind(stored: .integer(Int64(most == limit || isEcho ? most : most + 1)))
         return sql.statement(.jsonAndValues(RowShape(columns: columns.map { other.rowShape.columns[$0] })))
     }
 
@@ -85,10 +94,10 @@ package struct IncludePlan: Sendable {
     private var backAndSource: (String, String) {
         switch side.link {
         case .field(_, let theirs):
-            return ("t0.\(other.fields[theirs].column)", "\(other.table) AS t0")
+            return ("_t0.\(other.fields[theirs].column)", "\(other.table) AS _t0")
         case .joinTable(let join):
-            let key = "t0.\(other.key.column)"
-            return ("j0.\(join.own)", "\(join.table) AS j0 JOIN \(other.table) AS t0 ON \(key) = j0.\(join.theirs)")
+            let key = "_t0.\(other.key.column)"
+            return ("_j0.\(join.own)", "\(join.table) AS _j0 JOIN \(other.table) AS _t0 ON \(key) = _j0.\(join.theirs)")
         }
     }
 

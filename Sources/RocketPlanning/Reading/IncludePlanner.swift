@@ -46,7 +46,7 @@ package enum IncludePlanner {
         }
         guard !root.names.isEmpty else { return .none }
         var count = 0
-        return try plans(root, of: entity, access, &count)
+        return try plans(root, of: entity, access, isEcho: false, &count)
     }
 
     /// Related records along paths of names.
@@ -60,19 +60,20 @@ package enum IncludePlanner {
         var root = Wish()
         for path in paths { root.at(path[...]) { _ in } }
         var count = 0
-        return try plans(root, of: entity, access, &count)
+        return try plans(root, of: entity, access, isEcho: true, &count)
     }
 
     private static func plans(
         _ wish: Wish,
         of entity: EntityModel,
         _ access: Access,
+        isEcho: Bool,
         _ count: inout Int
     ) throws(RequestFailure) -> Includes {
         var plans: [IncludePlan] = []
         for name in wish.names {
             count += 1
-            guard count <= RecordView.maximumIncludes else {
+            guard isEcho || count <= RecordView.maximumIncludes else {
                 throw .parameter("include", "A request includes at most \(RecordView.maximumIncludes) relations")
             }
             guard let side = entity.relation(name) else {
@@ -97,12 +98,13 @@ package enum IncludePlanner {
                     sort: try SortKeys.spell(
                         inner.sort?.keys ?? [],
                         other,
-                        .named("t0"),
+                        .named("_t0"),
                         access,
                         parameter: inner.sort?.parameter ?? "sort"
                     ),
                     limit: inner.limit,
-                    includes: try self.plans(inner, of: other, access, &count)
+                    isEcho: isEcho,
+                    includes: try self.plans(inner, of: other, access, isEcho: isEcho, &count)
                 )
             )
         }

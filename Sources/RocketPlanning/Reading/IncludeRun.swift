@@ -19,6 +19,7 @@ package struct IncludeRun: Sendable {
     private var root: StatementResult
     /// The nodes whose statements are to run next.
     private var level: [Int]
+    private var byteCount = 0
 
     /// What an answer may have at most, with all that is included.
     package static let maximumBytes = 64 << 20
@@ -83,6 +84,8 @@ package struct IncludeRun: Sendable {
                         + " ask for fewer with include[\(plan.side.name)][limit]"
                 )
             }
+            byteCount += result.json.count
+            guard byteCount <= Self.maximumBytes else { throw Self.tooLarge }
             let type = plan.own.fields[plan.side.ownField(of: plan.own)].shape.type
             for (index, row) in result.rows.enumerated() {
                 guard let back = row.last, let key = LinkKey(back, type) else { continue }
@@ -103,6 +106,10 @@ package struct IncludeRun: Sendable {
             guard let key = LinkKey(value, type), seen.insert(key).inserted else { return nil }
             return value
         }
+    }
+
+    private static var tooLarge: RequestFailure {
+        .parameter("include", "The answer would have more than \(maximumBytes) bytes; include less")
     }
 
     // MARK: putting together
@@ -128,9 +135,7 @@ package struct IncludeRun: Sendable {
         let start = row == 0 ? 0 : result.rowEnds[row - 1] + 1
         let end = result.rowEnds[row] - (children.isEmpty ? 0 : 1)
         writer.bytes.append(contentsOf: result.json[start..<end])
-        guard writer.bytes.count <= Self.maximumBytes else {
-            throw .parameter("include", "The answer would have more than \(Self.maximumBytes) bytes; include less")
-        }
+        guard writer.bytes.count <= Self.maximumBytes else { throw Self.tooLarge }
         guard !children.isEmpty else { return }
         for child in children {
             let plan = nodes[child].plan

@@ -23,13 +23,47 @@ package struct RelatedCondition: Sendable {
     let isNegated: Bool
 
     func append(to sql: inout SQLBuilder, of row: RowName) {
-        sql.append(isNegated ? "NOT EXISTS (SELECT 1 " : "EXISTS (SELECT 1 ")
-        sql.append(side.relatedRows(of: row, own, other))
-        for condition in conditions {
-            sql.append(" AND ")
-            condition.append(to: &sql, of: row.inner.row)
+        var rows = side.relatedRows(of: row, own, other)
+        // A chain of relations is one subquery: SQLite's parser takes but few within each other.
+        var steps = [(row: rows.row, fields: conditions)]
+        while let last = steps.last, let next = last.fields.onlyBranch {
+            let further = next.side.relatedRows(of: last.row, next.own, next.other)
+            rows.tables += further.tables
+            rows.conditions += further.conditions
+            steps[steps.count - 1].fields.removeAll(where: \.isBranch)
+            steps.append((further.row, next.conditions))
+        }
+        sql.append(isNegated ? "NOT EXISTS (SELECT 1 FROM " : "EXISTS (SELECT 1 FROM ")
+        sql.append("\(rows.tables.joined(separator: ", ")) WHERE \(rows.conditions.joined(separator: " AND "))")
+        for step in steps {
+            for condition in step.fields {
+                sql.append(" AND ")
+                // Behind all names of the chain, so that none is given twice.
+                let name = RowName(
+                    prefix: step.row.prefix,
+                    reference: step.row.reference,
+                    depth: steps.last?.row.depth ?? step.row.depth
+                )
+                condition.append(to: &sql, of: name)
+            }
         }
         sql.append(")")
+    }
+}
+
+extension [RowCondition] {
+    /// The one relation that leads on, where there is just one.
+    fileprivate var onlyBranch: RelatedCondition? {
+        let branches = compactMap { condition -> RelatedCondition? in
+            if case .related(let related) = condition, !related.isNegated { related } else { nil }
+        }
+        return branches.count == 1 ? branches[0] : nil
+    }
+}
+
+extension RowCondition {
+    fileprivate var isBranch: Bool {
+        if case .related(let related) = self { !related.isNegated } else { false }
     }
 }
 
@@ -55,8 +89,23 @@ struct ConditionTree {
     ) throws(RequestFailure) -> [RowCondition] {
         var tree = ConditionTree(entity, access)
         for filter in filters { try tree.add(filter, filter.path[...]) }
+        guard tree.forks <= maximumForks, tree.hops <= maximumHops else {
+            throw .parameter("filter", "The filters lead through too many relations at once")
+        }
         return tree.all
     }
+
+    /// How many subqueries may stand within each other; SQLite's parser takes eight.
+    private static let maximumForks = 6
+    private static let maximumHops = 60
+
+    /// How many subqueries stand within each other at most.
+    private var forks: Int {
+        let deepest = branches.map(\.tree.forks).max() ?? 0
+        return branches.count > 1 || branches.isEmpty ? deepest + 1 : deepest
+    }
+
+    private var hops: Int { branches.reduce(0) { $0 + 1 + $1.tree.hops } }
 
     private var all: [RowCondition] {
         conditions

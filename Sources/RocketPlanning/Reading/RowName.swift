@@ -14,42 +14,48 @@ struct RowName: Sendable {
         RowName(prefix: "", reference: "\(entity.table).", depth: 0)
     }
 
+    /// - Parameter name: begins with `_`, as no table's name does.
     static func named(_ name: String, depth: Int = 0) -> RowName {
         RowName(prefix: "\(name).", reference: "\(name).", depth: depth)
     }
+}
 
-    /// The name of a row one subquery further in, and that of its join table's row.
-    var inner: (row: RowName, name: String, join: String) {
-        let name = "t\(depth + 1)"
-        return (.named(name, depth: depth + 1), name, "j\(depth + 1)")
-    }
+/// The rows that are related to a row: tables for a FROM, what must hold of them, and the name of the related row.
+struct RelatedRows {
+    var tables: [String]
+    var conditions: [String]
+    let row: RowName
 }
 
 extension RelationSide {
-    /// `FROM … WHERE …` of the living rows that are related to a row of `own`, for a subquery. Their own name is
-    /// `row.inner`.
-    func relatedRows(of row: RowName, _ own: EntityModel, _ other: EntityModel) -> String {
-        let (inner, name, join) = row.inner
-        let living = other.softDelete ? " AND \(inner.prefix)\(other.deletedAtColumn) IS NULL" : ""
+    /// The living rows that are related to a row of `own`, for a subquery.
+    func relatedRows(of row: RowName, _ own: EntityModel, _ other: EntityModel) -> RelatedRows {
+        let name = "_t\(row.depth + 1)"
+        let inner = RowName.named(name, depth: row.depth + 1)
+        let living = other.softDelete ? ["\(inner.prefix)\(other.deletedAtColumn) IS NULL"] : []
         switch link {
         case .field(let ownField, let theirs):
-            let key = own.linkable(row.reference, ownField)
-            return
-                "FROM \(other.table) AS \(name) WHERE \(inner.prefix)\(other.fields[theirs].column) = \(key)\(living)"
+            let key = own.collated(row.reference + own.fields[ownField].column, ownField)
+            return RelatedRows(
+                tables: ["\(other.table) AS \(name)"],
+                conditions: ["\(inner.prefix)\(other.fields[theirs].column) = \(key)"] + living,
+                row: inner
+            )
         case .joinTable(let table):
-            return "FROM \(table.table) AS \(join) JOIN \(other.table) AS \(name)"
-                + " ON \(inner.prefix)\(other.key.column) = \(other.collated("\(join).\(table.theirs)", other.keyIndex))"
-                + " WHERE \(join).\(table.own) = \(own.linkable(row.reference, own.keyIndex))\(living)"
+            let join = "_j\(row.depth + 1)"
+            let key = own.collated(row.reference + own.key.column, own.keyIndex)
+            let theirs = other.collated("\(join).\(table.theirs)", other.keyIndex)
+            return RelatedRows(
+                tables: ["\(table.table) AS \(join)", "\(other.table) AS \(name)"],
+                conditions: ["\(join).\(table.own) = \(key)", "\(inner.prefix)\(other.key.column) = \(theirs)"]
+                    + living,
+                row: inner
+            )
         }
     }
 }
 
 extension EntityModel {
-    /// A field as the other side of a link is compared with it.
-    fileprivate func linkable(_ reference: String, _ index: Int) -> String {
-        collated(reference + fields[index].column, index)
-    }
-
     /// An adopted column may have a collation of its own, and PostgreSQL compares no two that differ.
     fileprivate func collated(_ column: String, _ index: Int) -> String {
         dialect == .postgres && fields[index].shape.type.isText ? "\(column) COLLATE \"C\"" : column

@@ -52,17 +52,49 @@ enum SortKeys {
             }
             return (row.prefix + field.comparable, field)
         }
+        let (other, side) = try oneRelated(name, entity, access, parameter)
+        return try related(path.dropFirst(), other, side.relatedRows(of: row, entity, other), access, parameter)
+    }
+
+    /// A chain of relations is one subquery: SQLite's parser takes but few within each other.
+    private static func related(
+        _ path: ArraySlice<String>,
+        _ entity: EntityModel,
+        _ rows: RelatedRows,
+        _ access: Access,
+        _ parameter: String
+    ) throws(RequestFailure) -> (String, FieldModel) {
+        guard path.count > 1 else {
+            let (inner, field) = try expression(path, entity, rows.row, access, parameter)
+            // A collation does not come out of a subquery on SQLite.
+            let isDecimal = entity.dialect == .sqlite && field.shape.type == .decimal
+            let collation = isDecimal ? " COLLATE \(SQLDialect.decimalCollation)" : ""
+            let tables = rows.tables.joined(separator: ", ")
+            let conditions = rows.conditions.joined(separator: " AND ")
+            return ("(SELECT \(inner) FROM \(tables) WHERE \(conditions))\(collation)", field)
+        }
+        let (other, side) = try oneRelated(path.first ?? "", entity, access, parameter)
+        let further = side.relatedRows(of: rows.row, entity, other)
+        let all = RelatedRows(
+            tables: rows.tables + further.tables,
+            conditions: rows.conditions + further.conditions,
+            row: further.row
+        )
+        return try related(path.dropFirst(), other, all, access, parameter)
+    }
+
+    private static func oneRelated(
+        _ name: String,
+        _ entity: EntityModel,
+        _ access: Access,
+        _ parameter: String
+    ) throws(RequestFailure) -> (EntityModel, RelationSide) {
         guard let side = entity.relation(name) else {
             throw .unknownRelation(name, of: entity, parameter: parameter)
         }
         guard !side.isMany else {
             throw .parameter(parameter, "\"\(name)\" leads to many records, which give no one value to sort by")
         }
-        let (other, _) = try access.related(.read, through: side)
-        let (inner, field) = try expression(path.dropFirst(), other, row.inner.row, access, parameter)
-        // A collation does not come out of a subquery on SQLite.
-        let collation =
-            entity.dialect == .sqlite && field.shape.type == .decimal ? " COLLATE \(SQLDialect.decimalCollation)" : ""
-        return ("(SELECT \(inner) \(side.relatedRows(of: row, entity, other)))\(collation)", field)
+        return (try access.related(.read, through: side).entity, side)
     }
 }

@@ -142,6 +142,13 @@ struct DesiredSchema {
         _ parent: EntityDefinition,
         _ parentColumn: String
     ) {
+        guard parent.field(parentColumn)?.type != .decimal else {
+            let reason =
+                "\(relation.name): no foreign-key constraint is made, because databases compare the decimals of"
+                + " \"\(parentColumn)\" in different ways"
+            unconstrained.append(Unconstrained(relation: relation.name, reason: reason))
+            return
+        }
         guard parentColumn == parent.primaryKey.field || !parent.softDelete else {
             let reason =
                 "\(relation.name): no foreign-key constraint is made, because \"\(parentColumn)\" is unique among the"
@@ -171,6 +178,8 @@ struct DesiredSchema {
             guard targetKey != target.primaryKey.field else { return }
             let column = EntityDefinition.Index.Column(field: targetKey, isDescending: false)
             add(index: [column], on: target, unique: relation.kind == .oneToOne)
+            // The unique one knows living rows only; constraints and purges ask for all.
+            if relation.kind == .oneToOne, target.softDelete { add(index: [column], on: target, unique: false) }
         case .joinTable(let join):
             let keys = [(join.sourceKey, source), (join.targetKey, target)]
             tables.append(

@@ -26,7 +26,11 @@ package struct ForeignKeyPlan: Sendable {
 
     /// What must be known of the tables once they are as the metadata wants them; none where nothing is to be done.
     package var inspections: [SQLStatement] {
-        let dangling = made.map(danglingRows)
+        // Nobody may add a row between the look and the constraint.
+        let dangling = made.flatMap { key -> [SQLStatement] in
+            let lock = SQLStatement("LOCK TABLE \(dialect.quote(key.table)) IN SHARE ROW EXCLUSIVE MODE")
+            return dialect == .postgres ? [lock, danglingRows(key)] : [danglingRows(key)]
+        }
         guard dialect == .sqlite, !made.isEmpty || !removed.isEmpty else { return dangling }
         let texts = editedTables.map { table in
             SQLStatement(
@@ -44,7 +48,9 @@ package struct ForeignKeyPlan: Sendable {
     package func decide(_ results: [StatementResult]) -> (steps: [SQLStatement], warnings: [String]) {
         var warnings = reasons
         var keys: [DesiredSchema.ForeignKey] = []
-        for (key, result) in zip(made, results) {
+        let width = dialect == .postgres ? 2 : 1
+        for (index, key) in made.enumerated() {
+            let result = results[index * width + width - 1]
             let count = result.rows.first?.first?.integerValue ?? 0
             if count == 0 {
                 keys.append(key)
@@ -65,9 +71,9 @@ package struct ForeignKeyPlan: Sendable {
         let (table, column) = (dialect.quote(key.table), dialect.quote(key.column))
         let collation = dialect == .postgres && key.isText ? " COLLATE \"C\"" : ""
         return SQLStatement(
-            "SELECT count(*) FROM \(table) AS c WHERE c.\(column) IS NOT NULL AND NOT EXISTS (SELECT 1"
-                + " FROM \(dialect.quote(key.parent)) AS p"
-                + " WHERE p.\(dialect.quote(key.parentColumn)) = c.\(column)\(collation))",
+            "SELECT count(*) FROM \(table) AS _c WHERE _c.\(column) IS NOT NULL AND NOT EXISTS (SELECT 1"
+                + " FROM \(dialect.quote(key.parent)) AS _p"
+                + " WHERE _p.\(dialect.quote(key.parentColumn)) = _c.\(column)\(collation))",
             output: .values
         )
     }

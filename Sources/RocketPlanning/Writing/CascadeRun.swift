@@ -11,18 +11,10 @@ package struct CascadeRun: Sendable {
         var links: [Int: FieldValue]
     }
 
-    /// A foreign key that becomes null.
-    private struct Nullified: Hashable {
-        let entity: String
-        let field: Int
-        /// Of rows that are deleted already, which nobody changes.
-        let isDeleted: Bool
-    }
-
+    /// Rows that go with those above.
     private struct Step: Sendable {
-        let entity: EntityModel
-        let side: RelationSide
         let other: EntityModel
+        /// Whether they go for good, whatever their entity does.
         let isGone: Bool
         let statement: SQLStatement
     }
@@ -30,9 +22,7 @@ package struct CascadeRun: Sendable {
     /// Rows that a `restrict` relation keeps from being deleted.
     private struct Restriction: Sendable {
         let side: RelationSide
-        let own: EntityModel
-        let other: EntityModel
-        var links: [FieldValue]
+        var behind: Behind
     }
 
     private enum State: Sendable {
@@ -51,7 +41,7 @@ package struct CascadeRun: Sendable {
     private var entityOrder: [String] = []
     private var frontier: [(entity: EntityModel, keys: [FieldValue], isGone: Bool)] = []
     private var steps: [Step] = []
-    private var nullified: [Nullified: Set<FieldValue>] = [:]
+    private var nullifications: [SQLStatement] = []
     private var restrictions: [Restriction] = []
     private var joinDeletions: [SQLStatement] = []
     private var count = 0
@@ -126,14 +116,12 @@ package struct CascadeRun: Sendable {
                 guard side.isSource else { continue }
                 let links = keys.compactMap { doomed[entity.name]?[$0]?.links[own] }.filter { !$0.isNull }
                 guard !links.isEmpty else { continue }
-                if side.definition.onDelete == .restrict { restrict(side, entity, other, links) }
-                // A restriction is counted at the end; what is deleted already restricts nothing.
-                let wants = isGone && other.softDelete || side.definition.onDelete != .restrict
-                guard wants else { continue }
-                let statement = related(other, theirs, links, isGone: isGone)
-                steps.append(Step(entity: entity, side: side, other: other, isGone: isGone, statement: statement))
+                let behind = Behind(entity: entity, own: own, other: other, theirs: theirs, links: links)
+                steps += makeSteps(side, behind, isGone: isGone)
             case .joinTable(let join):
-                if side.isSource, side.definition.onDelete == .restrict { restrict(side, entity, other, keys) }
+                if side.isSource, side.definition.onDelete == .restrict {
+                    restrict(side, Behind(entity: entity, own: entity.keyIndex, other: other, theirs: 0, links: keys))
+                }
                 // Links to a row that is only marked as deleted stay, for it may be restored.
                 if side.isSource || isGone { unlink(join, entity, keys) }
             }
@@ -141,16 +129,89 @@ package struct CascadeRun: Sendable {
         return steps
     }
 
-    private mutating func restrict(
-        _ side: RelationSide,
-        _ own: EntityModel,
-        _ other: EntityModel,
-        _ links: [FieldValue]
-    ) {
-        if let index = restrictions.firstIndex(where: { $0.side.name == side.name && $0.own.name == own.name }) {
-            restrictions[index].links += links
+    /// The rows behind a foreign key, of some rows above.
+    private struct Behind: Sendable {
+        let entity: EntityModel
+        let own: Int
+        let other: EntityModel
+        let theirs: Int
+        var links: [FieldValue]
+
+        /// Whether the key can be without a value.
+        var canBeNull: Bool { !other.fields[theirs].definition.isMandatory && theirs != other.keyIndex }
+    }
+
+    /// Which of the rows behind a foreign key there are.
+    private enum Which {
+        case living
+        case deleted
+        case all
+    }
+
+    private mutating func makeSteps(_ side: RelationSide, _ behind: Behind, isGone: Bool) -> [Step] {
+        // A key that nothing has any more can't stay, also where the row is only marked, or was before.
+        let losesKey = isGone && behind.other.softDelete
+        switch side.definition.onDelete {
+        case .setNull, .detach:
+            nullify(behind, .living, isChange: true)
+            if losesKey { nullify(behind, .deleted, isChange: false) }
+            return []
+        case .cascade:
+            guard losesKey else { return [step(behind, .living, isGone: false)] }
+            guard behind.canBeNull else { return [step(behind, .all, isGone: true)] }
+            nullify(behind, .all, isChange: false)
+            return [step(behind, .living, isGone: false)]
+        case .restrict:
+            restrict(side, behind)
+            guard losesKey else { return [] }
+            guard behind.canBeNull else { return [step(behind, .deleted, isGone: true)] }
+            // Those that live go by another way, or nothing goes at all.
+            nullify(behind, .all, isChange: false)
+            return []
+        }
+    }
+
+    /// `key = ANY(…)` of the rows behind, without those that another row above has too: a field beside the key is
+    /// unique among living rows only.
+    private func appendBehind(_ behind: Behind, _ which: Which, prefix: String, to sql: inout SQLBuilder) {
+        let (entity, other) = (behind.entity, behind.other)
+        let column = "\(prefix)\(other.fields[behind.theirs].column)"
+        sql.isMember(column, of: behind.links, other.fields[behind.theirs].shape)
+        if other.softDelete, which != .all {
+            sql.append(" AND \(prefix)\(other.deletedAtColumn) IS \(which == .living ? "NULL" : "NOT NULL")")
+        }
+        guard behind.own != entity.keyIndex, entity.softDelete else { return }
+        sql.append(
+            " AND NOT EXISTS (SELECT 1 FROM \(entity.table) AS _o WHERE _o.\(entity.fields[behind.own].column) = "
+        )
+        sql.append("\(prefix.isEmpty ? "\(other.table)." : prefix)\(other.fields[behind.theirs].column)")
+        sql.append(" AND _o.\(entity.deletedAtColumn) IS NULL AND NOT ")
+        sql.isMember("_o.\(entity.key.column)", of: Array((doomed[entity.name] ?? [:]).keys), entity.key.shape)
+        sql.append(")")
+    }
+
+    private mutating func nullify(_ behind: Behind, _ which: Which, isChange: Bool) {
+        let other = behind.other
+        var sql = SQLBuilder(other.dialect)
+        sql.append("UPDATE \(other.table) SET \(other.fields[behind.theirs].column) = NULL")
+        if isChange {
+            for field in other.fields where field.definition.auto == .update {
+                sql.append(", \(field.column) = ")
+                sql.bind(field.value(at: now))
+            }
+        }
+        sql.append(" WHERE ")
+        appendBehind(behind, which, prefix: "", to: &sql)
+        nullifications.append(sql.statement())
+    }
+
+    private mutating func restrict(_ side: RelationSide, _ behind: Behind) {
+        if let index = restrictions.firstIndex(where: {
+            $0.side.name == side.name && $0.behind.entity.name == behind.entity.name
+        }) {
+            restrictions[index].behind.links += behind.links
         } else {
-            restrictions.append(Restriction(side: side, own: own, other: other, links: links))
+            restrictions.append(Restriction(side: side, behind: behind))
         }
     }
 
@@ -161,38 +222,37 @@ package struct CascadeRun: Sendable {
         joinDeletions.append(sql.statement())
     }
 
-    /// Key, link fields, whether it is deleted: of the rows behind a foreign key, locked. Where the row above goes for
-    /// good, those that are marked as deleted count too.
-    private func related(_ other: EntityModel, _ theirs: Int, _ links: [FieldValue], isGone: Bool) -> SQLStatement {
+    /// The keys and link fields of the rows behind a foreign key, locked.
+    private func step(_ behind: Behind, _ which: Which, isGone: Bool) -> Step {
+        let other = behind.other
         var sql = SQLBuilder(other.dialect)
         let columns = Self.linkFields(other).map { other.fields[$0].column }
-        let deleted = other.softDelete ? "CASE WHEN \(other.deletedAtColumn) IS NULL THEN 0 ELSE 1 END" : "0"
-        sql.append("SELECT \(columns.joined(separator: ", ")), \(deleted) FROM \(other.table) WHERE ")
-        sql.isMember(other.fields[theirs].column, of: links, other.fields[theirs].shape)
-        if other.softDelete, !isGone { sql.append(" AND \(other.deletedAtColumn) IS NULL") }
+        sql.append("SELECT \(columns.joined(separator: ", ")) FROM \(other.table) WHERE ")
+        appendBehind(behind, which, prefix: "", to: &sql)
         sql.append(" ORDER BY \(other.key.column) LIMIT ")
         sql.bind(stored: .integer(Int64(Self.maximumRows + 1)))
-        if other.dialect == .postgres { sql.append(" FOR UPDATE") }
-        return sql.statement(.values)
+        if other.dialect == .postgres { sql.append(" FOR UPDATE OF \(other.table)") }
+        return Step(other: other, isGone: isGone, statement: sql.statement(.values))
     }
 
     private func restrictionCount(_ restriction: Restriction) -> SQLStatement {
-        let other = restriction.other
+        let behind = restriction.behind
+        let other = behind.other
         var sql = SQLBuilder(other.dialect)
         let goes = doomed[other.name].map { Array($0.keys) } ?? []
         switch restriction.side.link {
-        case .field(_, let theirs):
-            sql.append("SELECT count(*) FROM \(other.table) AS t WHERE ")
-            sql.isMember("t.\(other.fields[theirs].column)", of: restriction.links, other.fields[theirs].shape)
+        case .field:
+            sql.append("SELECT count(*) FROM \(other.table) AS _t WHERE ")
+            appendBehind(behind, .living, prefix: "_t.", to: &sql)
         case .joinTable(let join):
-            sql.append("SELECT count(*) FROM \(join.table) AS j JOIN \(other.table) AS t")
-            sql.append(" ON t.\(other.key.column) = j.\(join.theirs) WHERE ")
-            sql.isMember("j.\(join.own)", of: restriction.links, restriction.own.key.shape)
+            sql.append("SELECT count(*) FROM \(join.table) AS _j JOIN \(other.table) AS _t")
+            sql.append(" ON _t.\(other.key.column) = _j.\(join.theirs) WHERE ")
+            sql.isMember("_j.\(join.own)", of: behind.links, behind.entity.key.shape)
+            if other.softDelete { sql.append(" AND _t.\(other.deletedAtColumn) IS NULL") }
         }
-        if other.softDelete { sql.append(" AND t.\(other.deletedAtColumn) IS NULL") }
         if !goes.isEmpty {
             sql.append(" AND NOT ")
-            sql.isMember("t.\(other.key.column)", of: goes, other.key.shape)
+            sql.isMember("_t.\(other.key.column)", of: goes, other.key.shape)
         }
         return sql.statement(.values)
     }
@@ -207,7 +267,8 @@ package struct CascadeRun: Sendable {
             for (restriction, result) in zip(restrictions, results) {
                 let count = result.rows.first?.first?.integerValue ?? 0
                 guard count > 0 else { continue }
-                let message = "\(count) of \(restriction.other.name) are related to the \(restriction.own.name)"
+                let behind = restriction.behind
+                let message = "\(count) of \(behind.other.name) are related to the \(behind.entity.name)"
                 details.append(FailureDetail(field: restriction.side.name, rule: .relation, message: message))
             }
             guard details.isEmpty else {
@@ -219,39 +280,26 @@ package struct CascadeRun: Sendable {
     }
 
     private mutating func take(_ result: StatementResult, _ step: Step) throws(RequestFailure) {
-        guard case .field(_, let theirs) = step.side.link else { return }
         guard count + result.rowCount <= Self.maximumRows else {
             throw RequestFailure(
                 .conflict,
                 "More than \(Self.maximumRows) records would go with it; delete those of \(step.other.name) first"
             )
         }
-        let other = step.other
-        let fields = Self.linkFields(other)
-        let canBeNull = !other.fields[theirs].definition.isMandatory && theirs != other.keyIndex
-        for row in result.rows where row.count == fields.count + 1 {
-            let key = other.dialect.fieldValue(row[0], other.key.shape)
+        let fields = Self.linkFields(step.other)
+        for row in result.rows where row.count == fields.count {
+            let key = step.other.dialect.fieldValue(row[0], step.other.key.shape)
             var links: [Int: FieldValue] = [:]
             for (position, index) in fields.enumerated() {
-                links[index] = other.dialect.fieldValue(row[position], other.fields[index].shape)
+                links[index] = step.other.dialect.fieldValue(row[position], step.other.fields[index].shape)
             }
-            let isDeleted = row[fields.count] == .integer(1)
-            let cascades = !isDeleted && step.side.definition.onDelete == .cascade
-            // A key that nothing has any more can't stay; a row that can't be without it goes too.
-            let loses = step.isGone && (isDeleted || other.softDelete)
-            if cascades || (loses && !canBeNull && step.side.definition.onDelete != .restrict)
-                || (isDeleted && !canBeNull)
-            {
-                doom(key, Doomed(isGone: !other.softDelete || (loses && !canBeNull), links: links), other)
-            }
-            // A living row behind `restrict` goes by another way, or nothing goes at all.
-            if canBeNull, !cascades || step.isGone {
-                let isUntouched =
-                    isDeleted || step.side.definition.onDelete != .setNull && step.side.definition.onDelete != .detach
-                let what = Nullified(entity: other.name, field: theirs, isDeleted: isUntouched)
-                nullified[what, default: []].insert(key)
-            }
+            doom(key, Doomed(isGone: step.isGone || !step.other.softDelete, links: links), step.other)
         }
+    }
+
+    /// Whether the row goes.
+    package func dooms(_ key: FieldValue, of entity: EntityModel) -> Bool {
+        doomed[entity.name]?[key] != nil
     }
 
     // MARK: writing
@@ -259,28 +307,6 @@ package struct CascadeRun: Sendable {
     /// What makes it so, in an order in which no key names a row that is gone.
     package var changes: [SQLStatement] {
         joinDeletions + nullifications + cutCycles + markings + removals
-    }
-
-    private var nullifications: [SQLStatement] {
-        let order = nullified.keys.sorted {
-            ($0.entity, $0.field, $0.isDeleted ? 1 : 0) < ($1.entity, $1.field, $1.isDeleted ? 1 : 0)
-        }
-        return order.compactMap { what in
-            guard let entity = snapshot.model(what.entity) else { return nil }
-            let keys = (nullified[what] ?? []).filter { doomed[what.entity]?[$0]?.isGone != true }
-            guard !keys.isEmpty else { return nil }
-            var sql = SQLBuilder(entity.dialect)
-            sql.append("UPDATE \(entity.table) SET \(entity.fields[what.field].column) = NULL")
-            if !what.isDeleted {
-                for field in entity.fields where field.definition.auto == .update {
-                    sql.append(", \(field.column) = ")
-                    sql.bind(field.value(at: now))
-                }
-            }
-            sql.append(" WHERE ")
-            sql.isMember(entity.key.column, of: Array(keys), entity.key.shape)
-            return sql.statement()
-        }
     }
 
     private func keys(_ entity: String, isGone: Bool) -> [FieldValue] {

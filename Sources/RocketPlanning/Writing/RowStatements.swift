@@ -28,7 +28,7 @@ enum RowStatements {
             let names = columns.indices.map { "c\($0)" }.joined(separator: ", ")
             sql.append("INSERT INTO \(entity.table) (\(list)) SELECT \(names) FROM ")
             appendArrays(rows, columns, entity, to: &sql)
-            sql.append(" WITH ORDINALITY AS v(\(names), n) ORDER BY n\(returning)")
+            sql.append(" WITH ORDINALITY AS _v(\(names), n) ORDER BY n\(returning)")
             return [(sql.statement(output), rows.count)]
         }
         return rows.chunks(of: max(1, maximumBinds / columns.count)).map { chunk in
@@ -68,12 +68,12 @@ enum RowStatements {
             let names = all.indices.map { "c\($0)" }
             sql.append("UPDATE \(entity.table) SET ")
             sql.append(
-                columns.indices.map { "\(entity.fields[columns[$0]].column) = v.c\($0 + 1)" }.joined(separator: ", ")
+                columns.indices.map { "\(entity.fields[columns[$0]].column) = _v.c\($0 + 1)" }.joined(separator: ", ")
             )
             sql.append(" FROM ")
             appendArrays(rows, all, entity, to: &sql)
             sql.append(
-                " AS v(\(names.joined(separator: ", "))) WHERE \(entity.table).\(entity.key.column) = v.c0\(living)"
+                " AS _v(\(names.joined(separator: ", "))) WHERE \(entity.table).\(entity.key.column) = _v.c0\(living)"
             )
             return [(sql.statement(), rows.count)]
         case .sqlite:
@@ -81,12 +81,12 @@ enum RowStatements {
                 var sql = SQLBuilder(entity.dialect)
                 sql.append("UPDATE \(entity.table) SET ")
                 sql.append(
-                    columns.indices.map { "\(entity.fields[columns[$0]].column) = v.column\($0 + 2)" }
+                    columns.indices.map { "\(entity.fields[columns[$0]].column) = _v.column\($0 + 2)" }
                         .joined(separator: ", ")
                 )
                 sql.append(" FROM (VALUES ")
                 appendTuples(chunk, to: &sql)
-                sql.append(") AS v WHERE \(entity.table).\(entity.key.column) = v.column1\(living)")
+                sql.append(") AS _v WHERE \(entity.table).\(entity.key.column) = _v.column1\(living)")
                 return (sql.statement(), chunk.count)
             }
         }

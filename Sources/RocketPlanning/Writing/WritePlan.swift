@@ -36,7 +36,7 @@ package struct WriteNeeds: Sendable {
     /// What a slug has to be made from; nil where none is made.
     package let slugBase: String?
 
-    static let none = WriteNeeds(references: [], slugBase: nil)
+    package static let none = WriteNeeds(references: [], slugBase: nil)
 
     package var isEmpty: Bool { references.isEmpty && slugBase == nil }
 }

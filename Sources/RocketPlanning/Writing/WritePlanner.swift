@@ -180,7 +180,17 @@ package enum WritePlanner {
         sql.append("UPDATE \(entity.table) SET \(entity.deletedAtColumn) = NULL WHERE \(entity.key.column) = ")
         sql.bind(key)
         sql.append(" AND \(entity.deletedAtColumn) IS NOT NULL RETURNING \(entity.columnList)")
-        return sql.statement(.json(entity.rowShape))
+        return sql.statement(.valuesAndJSON(entity.rowShape))
+    }
+
+    /// The rows that the foreign keys of a stored row name.
+    package static func needs(ofStored row: [SQLValue], _ entity: EntityModel) -> WriteNeeds {
+        var values: [Int: FieldValue] = [:]
+        for reference in entity.references {
+            let shape = entity.fields[reference.field].shape
+            values[reference.field] = entity.dialect.fieldValue(row[reference.field], shape)
+        }
+        return WriteNeeds(references: references(of: values, entity), slugBase: nil)
     }
 
     // MARK: facts

@@ -12,8 +12,8 @@ struct FactRequest: Sendable {
     private let own: EntityModel
     private let other: EntityModel
     /// The values by which rows that are there are related to others.
-    private var links: [FieldValue] = []
-    private var keys: [FieldValue] = []
+    private var links: Set<FieldValue> = []
+    private var keys: Set<FieldValue> = []
     /// Whether rows that no payload names must be known too.
     private var wantsAll = false
     /// Whether rows at the other end are changed, beside being linked.
@@ -21,6 +21,11 @@ struct FactRequest: Sendable {
     private var childrenByLink: [FieldValue: [Stored]] = [:]
     private var linkedByParent: [FieldValue: Set<FieldValue>] = [:]
     private var targets: [FieldValue: [SQLValue]] = [:]
+    /// Keys that the client gives and some row has, whomever it belongs to.
+    private var taken: Set<FieldValue> = []
+
+    /// How many rows one relation may have that a write has to look at.
+    private static let maximumRows = 20_000
 
     init(_ side: RelationSide, of own: EntityModel, to other: EntityModel) {
         self.side = side
@@ -34,8 +39,8 @@ struct FactRequest: Sendable {
 
     /// - Parameter link: the value by which the row above is related; nil for one that is made.
     mutating func add(_ input: RelationInput, link: FieldValue?) {
-        if let link, !link.isNull, !links.contains(link) { links.append(link) }
-        keys += input.rows.compactMap(\.key)
+        if let link, !link.isNull { links.insert(link) }
+        keys.formUnion(input.rows.compactMap(\.key))
         if link != nil { wantsAll = wantsAll || input.mode == .replace || !side.isMany }
         changesTargets = changesTargets || input.rows.contains { $0.saysMore(than: other.key) }
     }
@@ -44,22 +49,29 @@ struct FactRequest: Sendable {
 
     var statements: [SQLStatement] {
         switch side.link {
-        case .field(_, let theirs): children(theirs).map { [$0] } ?? []
+        case .field(_, let theirs): [children(theirs), takenKeys].compactMap(\.self)
         case .joinTable(let join): [linked(join), targetRows].compactMap(\.self)
         }
     }
 
-    mutating func take(_ results: [StatementResult]) {
+    /// - Throws: 409 where there are more rows than a write may look at.
+    mutating func take(_ results: [StatementResult]) throws(RequestFailure) {
         var results = results[...]
         switch side.link {
         case .field(_, let theirs):
-            guard children(theirs) != nil, let result = results.popFirst() else { return }
-            for row in result.rows {
-                let link = value(row, theirs, other)
-                childrenByLink[link, default: []].append(Stored(key: value(row, other.keyIndex, other), row: row))
+            if children(theirs) != nil, let result = results.popFirst() {
+                try requireFew(result)
+                for row in result.rows {
+                    let link = value(row, theirs, other)
+                    childrenByLink[link, default: []].append(Stored(key: value(row, other.keyIndex, other), row: row))
+                }
+            }
+            if takenKeys != nil, let result = results.popFirst() {
+                taken = Set(result.rows.compactMap { $0.first.map { own.dialect.fieldValue($0, other.key.shape) } })
             }
         case .joinTable(let join):
             if linked(join) != nil, let result = results.popFirst() {
+                try requireFew(result)
                 for row in result.rows where row.count == 2 {
                     let parent = own.dialect.fieldValue(row[0], own.key.shape)
                     linkedByParent[parent, default: []].insert(own.dialect.fieldValue(row[1], other.key.shape))
@@ -71,6 +83,15 @@ struct FactRequest: Sendable {
         }
     }
 
+    private func requireFew(_ result: StatementResult) throws(RequestFailure) {
+        guard result.rowCount > Self.maximumRows else { return }
+        throw RequestFailure(
+            .conflict,
+            "\"\(side.name)\" has more than \(Self.maximumRows) records, too many to be replaced at once;"
+                + " write those of \"\(other.name)\" by themselves"
+        )
+    }
+
     private func value(_ row: [SQLValue], _ index: Int, _ entity: EntityModel) -> FieldValue {
         entity.dialect.fieldValue(row[index], entity.fields[index].shape)
     }
@@ -80,13 +101,24 @@ struct FactRequest: Sendable {
         guard !links.isEmpty, wantsAll || !keys.isEmpty else { return nil }
         var sql = SQLBuilder(own.dialect)
         sql.append("SELECT \(other.columnList) FROM \(other.table) WHERE ")
-        sql.isMember(other.fields[theirs].column, of: links, other.fields[theirs].shape)
+        sql.isMember(other.fields[theirs].column, of: Array(links), other.fields[theirs].shape)
         if !wantsAll {
             sql.append(" AND ")
-            sql.isMember(other.key.column, of: keys, other.key.shape)
+            sql.isMember(other.key.column, of: Array(keys), other.key.shape)
         }
         appendLiving(&sql)
-        sql.append(" ORDER BY \(other.key.column)\(own.dialect == .postgres ? " FOR UPDATE" : "")")
+        sql.append(" ORDER BY \(other.key.column) LIMIT ")
+        sql.bind(stored: .integer(Int64(Self.maximumRows + 1)))
+        if own.dialect == .postgres { sql.append(" FOR UPDATE") }
+        return sql.statement(.values)
+    }
+
+    /// Which of the keys that the client gives are taken: they are no new rows, whomever they belong to.
+    private var takenKeys: SQLStatement? {
+        guard !other.definition.primaryKey.generated, !keys.isEmpty else { return nil }
+        var sql = SQLBuilder(own.dialect)
+        sql.append("SELECT \(other.key.column) FROM \(other.table) WHERE ")
+        sql.isMember(other.key.column, of: Array(keys), other.key.shape)
         return sql.statement(.values)
     }
 
@@ -94,18 +126,20 @@ struct FactRequest: Sendable {
     private func linked(_ join: RelationSide.Join) -> SQLStatement? {
         guard !links.isEmpty, wantsAll || !keys.isEmpty else { return nil }
         var sql = SQLBuilder(own.dialect)
-        sql.append("SELECT j.\(join.own), j.\(join.theirs) FROM \(join.table) AS j WHERE ")
-        sql.isMember("j.\(join.own)", of: links, own.key.shape)
+        sql.append("SELECT _j.\(join.own), _j.\(join.theirs) FROM \(join.table) AS _j WHERE ")
+        sql.isMember("_j.\(join.own)", of: Array(links), own.key.shape)
         if !wantsAll {
             sql.append(" AND ")
-            sql.isMember("j.\(join.theirs)", of: keys, other.key.shape)
+            sql.isMember("_j.\(join.theirs)", of: Array(keys), other.key.shape)
         }
         if other.softDelete {
             sql.append(
-                " AND EXISTS (SELECT 1 FROM \(other.table) AS t WHERE t.\(other.key.column) = j.\(join.theirs)"
-                    + " AND t.\(other.deletedAtColumn) IS NULL)"
+                " AND EXISTS (SELECT 1 FROM \(other.table) AS _t WHERE _t.\(other.key.column) = _j.\(join.theirs)"
+                    + " AND _t.\(other.deletedAtColumn) IS NULL)"
             )
         }
+        sql.append(" LIMIT ")
+        sql.bind(stored: .integer(Int64(Self.maximumRows + 1)))
         return sql.statement(.values)
     }
 
@@ -114,7 +148,7 @@ struct FactRequest: Sendable {
         guard !keys.isEmpty else { return nil }
         var sql = SQLBuilder(own.dialect)
         sql.append("SELECT \(other.columnList) FROM \(other.table) WHERE ")
-        sql.isMember(other.key.column, of: keys, other.key.shape)
+        sql.isMember(other.key.column, of: Array(keys), other.key.shape)
         appendLiving(&sql)
         sql.append(" ORDER BY \(other.key.column)")
         if own.dialect == .postgres { sql.append(changesTargets ? " FOR UPDATE" : " FOR SHARE") }
@@ -130,4 +164,5 @@ struct FactRequest: Sendable {
     func children(of link: FieldValue) -> [Stored] { childrenByLink[link] ?? [] }
     func linked(to parent: FieldValue) -> Set<FieldValue> { linkedByParent[parent] ?? [] }
     func target(_ key: FieldValue) -> [SQLValue]? { targets[key] }
+    func isTaken(_ key: FieldValue) -> Bool { taken.contains(key) }
 }

@@ -11,6 +11,8 @@ struct RowInput: Sendable {
     let isDeletion: Bool
     /// The key that the row names, where it is one below the record itself.
     let key: FieldValue?
+    /// Whether the row names a key that can be none.
+    let hasBadKey: Bool
 
     /// Whether the row says more than its key.
     func saysMore(than key: FieldModel) -> Bool {
@@ -75,12 +77,15 @@ struct RowInputReader {
             }
         }
         let object = JSONObject(uniqueMembers: fields)
+        let named = object[entity.key.name].map { $0 != .null } ?? false
+        let key = isRoot ? nil : key(object, of: entity, at: path)
         return RowInput(
             path: path,
             fields: object,
             relations: relations,
             isDeletion: isDeletion,
-            key: isRoot ? nil : key(object, of: entity, at: path)
+            key: key,
+            hasBadKey: !isRoot && named && key == nil
         )
     }
 
@@ -180,14 +185,16 @@ extension RowInput {
     /// The relations that the payload writes, as paths of names.
     var writtenPaths: [[String]] {
         var paths: [[String]] = []
-        for relation in relations {
-            paths.append([relation.side.name])
-            for row in relation.rows {
-                for path in row.writtenPaths where !paths.contains([relation.side.name] + path) {
-                    paths.append([relation.side.name] + path)
-                }
-            }
-        }
+        var seen: Set<[String]> = []
+        collectPaths([], &paths, &seen)
         return paths
+    }
+
+    private func collectPaths(_ prefix: [String], _ paths: inout [[String]], _ seen: inout Set<[String]>) {
+        for relation in relations {
+            let path = prefix + [relation.side.name]
+            if seen.insert(path).inserted { paths.append(path) }
+            for row in relation.rows { row.collectPaths(path, &paths, &seen) }
+        }
     }
 }

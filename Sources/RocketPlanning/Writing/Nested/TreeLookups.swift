@@ -13,8 +13,11 @@ package struct TreeLookups: Sendable {
     /// A field that other rows are related by, and that changes.
     private struct ChangedKey: Sendable {
         let side: RelationSide
-        let path: String
-        let statement: SQLStatement
+        let entity: EntityModel
+        let other: EntityModel
+        let theirs: Int
+        /// The values as they are stored, each with where the change stands.
+        var uses: [(value: FieldValue, path: String)]
     }
 
     private var references: [Reference] = []
@@ -52,18 +55,32 @@ package struct TreeLookups: Sendable {
                 let stored = row.storedValue(own), !stored.isNull, stored != value,
                 let other = snapshot.model(side.other)
             else { continue }
-            var sql = SQLBuilder(other.dialect)
-            sql.append("SELECT count(*) FROM \(other.table) WHERE \(other.fields[theirs].column) = ")
-            sql.bind(stored)
-            if other.softDelete { sql.append(" AND \(other.deletedAtColumn) IS NULL") }
             let name = row.entity.fields[own].name
             let path = row.path.isEmpty ? name : "\(row.path).\(name)"
-            changedKeys.append(ChangedKey(side: side, path: path, statement: sql.statement(.values)))
+            if let index = changedKeys.firstIndex(where: {
+                $0.side.name == side.name && $0.entity.name == row.entity.name
+            }) {
+                changedKeys[index].uses.append((stored, path))
+            } else {
+                changedKeys.append(
+                    ChangedKey(side: side, entity: row.entity, other: other, theirs: theirs, uses: [(stored, path)])
+                )
+            }
         }
     }
 
+    private func count(_ change: ChangedKey) -> SQLStatement {
+        let field = change.other.fields[change.theirs]
+        var sql = SQLBuilder(change.other.dialect)
+        sql.append("SELECT \(field.column), count(*) FROM \(change.other.table) WHERE ")
+        sql.isMember(field.column, of: change.uses.map(\.value), field.shape)
+        if change.other.softDelete { sql.append(" AND \(change.other.deletedAtColumn) IS NULL") }
+        sql.append(" GROUP BY \(field.column)")
+        return sql.statement(.values)
+    }
+
     package var statements: [SQLStatement] {
-        references.map(lookup) + changedKeys.map(\.statement)
+        references.map(lookup) + changedKeys.map(count)
     }
 
     private func lookup(_ reference: Reference) -> SQLStatement {
@@ -84,7 +101,8 @@ package struct TreeLookups: Sendable {
     package func judge(_ results: [StatementResult]) throws(RequestFailure) {
         var details: [FailureDetail] = []
         for (reference, result) in zip(references, results) {
-            for (value, path) in reference.uses where !isThere(value, reference, result) {
+            let present = present(reference, result)
+            for (value, path) in reference.uses where !present.contains(value) {
                 details.append(
                     FailureDetail(
                         field: path,
@@ -95,27 +113,44 @@ package struct TreeLookups: Sendable {
             }
         }
         guard details.isEmpty else {
-            throw RequestFailure(.conflict, "A key names a record that does not exist", details: details)
+            let shown = Array(details.prefix(RequestFailure.maximumDetails))
+            throw RequestFailure(.conflict, "A key names a record that does not exist", details: shown)
         }
         for (change, result) in zip(changedKeys, results.dropFirst(references.count)) {
-            let count = result.rows.first?.first?.integerValue ?? 0
-            guard count == 0 else {
-                let message = "can't change: \(count) of \(change.side.other) are related by it"
-                throw RequestFailure(
-                    .conflict,
-                    "A field by which other records are related can't change while there are any",
-                    details: [FailureDetail(field: change.path, rule: .relation, message: message)]
-                )
+            var counts: [FieldValue: Int64] = [:]
+            for row in result.rows where row.count == 2 {
+                let value = change.other.dialect.fieldValue(row[0], change.other.fields[change.theirs].shape)
+                counts[value] = row[1].integerValue
             }
+            for (value, path) in change.uses {
+                guard let count = counts[value] else { continue }
+                let message = "can't change: \(count) of \(change.side.other) are related by it"
+                details.append(FailureDetail(field: path, rule: .relation, message: message))
+            }
+        }
+        guard details.isEmpty else {
+            throw RequestFailure(
+                .conflict,
+                "A field by which other records are related can't change while there are any",
+                details: details
+            )
         }
     }
 
-    private func isThere(_ value: FieldValue, _ reference: Reference, _ result: StatementResult) -> Bool {
-        guard Set(reference.uses.map(\.value)).count > 1,
-            let key = snapshot.model(reference.model.targetEntity)?.field(reference.model.targetKey)
-        else { return !result.rows.isEmpty }
-        return result.rows.contains { row in
-            row.first.map { reference.entity.dialect.fieldValue($0, key.shape) == value } ?? false
+    /// The places whose keys name rows that this very request deletes.
+    package func doomedPaths(_ cascade: CascadeRun) -> [String] {
+        references.flatMap { reference -> [String] in
+            guard let target = snapshot.model(reference.model.targetEntity),
+                reference.model.targetKey == target.key.name
+            else { return [] }
+            return reference.uses.filter { cascade.dooms($0.value, of: target) }.map(\.path)
         }
+    }
+
+    private func present(_ reference: Reference, _ result: StatementResult) -> Set<FieldValue> {
+        let values = Set(reference.uses.map(\.value))
+        guard values.count > 1, let key = snapshot.model(reference.model.targetEntity)?.field(reference.model.targetKey)
+        else { return result.rows.isEmpty ? [] : values }
+        return Set(result.rows.compactMap { $0.first.map { reference.entity.dialect.fieldValue($0, key.shape) } })
     }
 }

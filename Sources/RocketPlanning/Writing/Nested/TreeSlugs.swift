@@ -1,28 +1,56 @@
-import RocketModel
+package import RocketModel
 
 /// Looks for slugs that no row has, for all rows of a tree that get one made.
 package struct TreeSlugs: Sendable {
+    /// Rows of one entity whose slugs are made of the same text.
     private struct Wish: Sendable {
-        let row: Int
+        let entity: EntityModel
         let base: String
-        var batch = 0
-        var slug: String?
+        var rows: [Int] = []
+        /// How many rows have theirs.
+        var found = 0
+        /// The first number that was not looked at.
+        var next = 1
+    }
+
+    /// A slug that the payload gives.
+    private struct Given: Sendable {
+        let entity: EntityModel
+        let slug: String
+        let row: Int
     }
 
     private let rows: [PlannedRow]
     private var wishes: [Wish] = []
+    private var given: [Given] = []
     /// Slugs that rows of the tree have, by entity.
-    private var given: [String: Set<String>] = [:]
+    private var used: [String: Set<String>] = [:]
+    private var slugs: [Int: String] = [:]
+    /// The entities whose statements were sent last.
+    private var asked: [EntityModel] = []
 
     package init(_ tree: WriteTree) {
         rows = tree.rows
         for (index, row) in tree.rows.enumerated() where row.action != .delete {
             guard let slug = row.entity.definition.slug, let field = row.entity.index(of: slug.field) else { continue }
             if case .text(let text)? = row.values[field], !text.isEmpty {
-                given[row.entity.name, default: []].insert(text)
+                used[row.entity.name, default: []].insert(text)
+                given.append(Given(entity: row.entity, slug: text, row: index))
             } else if let base = Self.base(row, field, slug) {
-                wishes.append(Wish(row: index, base: base))
+                add(index, base, row.entity)
             }
+        }
+        // A given slug that is taken is told by the table, unless others of its entity are made: those may be tried
+        // again, and it would be tried with them.
+        let made = Set(wishes.map(\.entity.name))
+        given = given.filter { made.contains($0.entity.name) }
+    }
+
+    private mutating func add(_ row: Int, _ base: String, _ entity: EntityModel) {
+        if let index = wishes.firstIndex(where: { $0.base == base && $0.entity.name == entity.name }) {
+            wishes[index].rows.append(row)
+        } else {
+            wishes.append(Wish(entity: entity, base: base, rows: [row]))
         }
     }
 
@@ -36,64 +64,91 @@ package struct TreeSlugs: Sendable {
     }
 
     /// The entities whose slugs are made: one that was free may be taken before it is stored.
-    package var entities: [EntityModel] { wishes.map { rows[$0.row].entity } }
+    package var entities: [EntityModel] { wishes.map(\.entity) }
 
-    private var open: [EntityModel] {
-        var entities: [EntityModel] = []
-        for wish in wishes
-        where wish.slug == nil && !entities.contains(where: { $0.name == rows[wish.row].entity.name }) {
-            entities.append(rows[wish.row].entity)
-        }
-        return entities
-    }
+    /// How many statements were sent last.
+    package var statementCount: Int { asked.count }
 
     /// One for each entity; none when every row has its slug.
-    package var statements: [SQLStatement] {
-        open.compactMap { entity in
-            guard let slug = entity.slugField else { return nil }
-            var candidates: [String] = []
-            for wish in wishes where wish.slug == nil && rows[wish.row].entity.name == entity.name {
-                candidates += WritePlanner.slugCandidates(wish.base, batch: wish.batch)
+    package mutating func statements() -> [SQLStatement] {
+        asked = []
+        var statements: [SQLStatement] = []
+        for wish in wishes where wish.found < wish.rows.count {
+            guard !asked.contains(where: { $0.name == wish.entity.name }), let slug = wish.entity.slugField else {
+                continue
             }
-            var sql = SQLBuilder(entity.dialect)
-            sql.append("SELECT \(slug.column), \(entity.key.column) FROM \(entity.table) WHERE ")
-            sql.isMember(slug.column, of: Set(candidates).sorted().map(FieldValue.text), slug.shape)
-            if entity.softDelete { sql.append(" AND \(entity.deletedAtColumn) IS NULL") }
-            return sql.statement(.values)
+            asked.append(wish.entity)
+            var candidates = Set(given.filter { $0.entity.name == wish.entity.name }.map(\.slug))
+            for open in wishes where open.found < open.rows.count && open.entity.name == wish.entity.name {
+                candidates.formUnion(candidateNumbers(open).map { name(open.base, $0) })
+            }
+            var sql = SQLBuilder(wish.entity.dialect)
+            sql.append("SELECT \(slug.column), \(wish.entity.key.column) FROM \(wish.entity.table) WHERE ")
+            sql.isMember(slug.column, of: candidates.sorted().map(FieldValue.text), slug.shape)
+            if wish.entity.softDelete { sql.append(" AND \(wish.entity.deletedAtColumn) IS NULL") }
+            statements.append(sql.statement(.values))
         }
+        return statements
     }
 
-    package mutating func take(_ results: [StatementResult]) {
-        for (entity, result) in zip(open, results) {
+    /// Twice as many as rows still want one, and more the longer it takes.
+    private func candidateNumbers(_ wish: Wish) -> Range<Int> {
+        wish.next..<wish.next + max(8, (wish.rows.count - wish.found) * 2, wish.next)
+    }
+
+    private func name(_ base: String, _ number: Int) -> String {
+        number == 1 ? base : "\(base)-\(number)"
+    }
+
+    /// - Throws: 409 where a slug that the payload gives is taken.
+    package mutating func take(_ results: [StatementResult]) throws(RequestFailure) {
+        for (entity, result) in zip(asked, results) {
             var owners: [String: FieldValue] = [:]
             for row in result.rows where row.count == 2 {
                 guard let slug = row[0].textValue else { continue }
                 owners[slug] = entity.dialect.fieldValue(row[1], entity.key.shape)
             }
-            for index in wishes.indices where wishes[index].slug == nil {
-                let row = rows[wishes[index].row]
-                guard row.entity.name == entity.name else { continue }
-                let isOwn = { (slug: String) in row.action == .update && owners[slug] == row.key }
-                let free = WritePlanner.slugCandidates(wishes[index].base, batch: wishes[index].batch).first { slug in
-                    (owners[slug] == nil || isOwn(slug)) && given[entity.name]?.contains(slug) != true
-                }
-                if let free {
-                    wishes[index].slug = free
-                    given[entity.name, default: []].insert(free)
-                } else {
-                    wishes[index].batch += 1
-                }
+            try requireFree(entity, owners)
+            for index in wishes.indices where wishes[index].entity.name == entity.name {
+                handOut(index, owners)
             }
         }
     }
 
+    private func requireFree(_ entity: EntityModel, _ owners: [String: FieldValue]) throws(RequestFailure) {
+        for slug in given where slug.entity.name == entity.name {
+            guard let owner = owners[slug.slug], rows[slug.row].action == .create || owner != rows[slug.row].key else {
+                continue
+            }
+            let name = entity.slugField?.name ?? ""
+            let path = rows[slug.row].path
+            let detail = FailureDetail(field: path.isEmpty ? name : "\(path).\(name)", message: "is taken")
+            throw RequestFailure(.conflict, "A \(entity.name) with this \(name) exists already", details: [detail])
+        }
+    }
+
+    private mutating func handOut(_ index: Int, _ owners: [String: FieldValue]) {
+        var wish = wishes[index]
+        let numbers = candidateNumbers(wish)
+        for number in numbers where wish.found < wish.rows.count {
+            let slug = name(wish.base, number)
+            let row = wish.rows[wish.found]
+            let isOwn = rows[row].action == .update && owners[slug] == rows[row].key
+            guard owners[slug] == nil || isOwn, used[wish.entity.name]?.contains(slug) != true else { continue }
+            used[wish.entity.name, default: []].insert(slug)
+            slugs[row] = slug
+            wish.found += 1
+        }
+        wish.next = numbers.upperBound
+        wishes[index] = wish
+    }
+
     /// Puts the slugs that were found into the tree.
     package func apply(to tree: inout WriteTree) {
-        for wish in wishes {
-            let row = rows[wish.row]
-            guard let slug = wish.slug, let field = row.entity.slugField, let index = row.entity.index(of: field.name)
-            else { continue }
-            tree.rows[wish.row].values[index] = .text(slug)
+        for (row, slug) in slugs {
+            let entity = rows[row].entity
+            guard let field = entity.slugField, let index = entity.index(of: field.name) else { continue }
+            tree.rows[row].values[index] = .text(slug)
         }
     }
 }

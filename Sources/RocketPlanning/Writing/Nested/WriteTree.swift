@@ -20,6 +20,8 @@ package struct WriteTree: Sendable {
     /// Rows whose relations are looked at next.
     private var frontier: [Int] = []
     private var requests: [FactRequest] = []
+    /// The rows whose keys are known, by entity.
+    private var byKey: [String: [FieldValue: Int]] = [:]
     /// The relations that the payload writes, as they are read for the answer.
     package let includes: Includes
 
@@ -132,7 +134,7 @@ package struct WriteTree: Sendable {
         var results = results[...]
         for index in requests.indices {
             let count = requests[index].statements.count
-            requests[index].take(Array(results.prefix(count)))
+            try requests[index].take(Array(results.prefix(count)))
             results = results.dropFirst(count)
         }
         try planLevel()
@@ -178,9 +180,10 @@ package struct WriteTree: Sendable {
     ) throws(RequestFailure) {
         let isStored = rows[parent.row].action == .update
         let current = isStored ? rows[parent.row].storedValue(parent.own).map(facts.children) ?? [] : []
-        guard input.side.isMany else { return try planOnlyChild(input, parent, current.first) }
+        guard input.side.isMany else { return try planOnlyChild(input, parent, current.first, facts) }
+        let byKey = Dictionary(current.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
         var named: Set<FieldValue> = []
-        for row in input.rows {
+        for row in input.rows where !row.hasBadKey {
             guard let key = row.key else {
                 guard !row.isDeletion else {
                     violate(row.path, .relation, "names no \(input.entity.key.name) of what is to be deleted")
@@ -193,8 +196,9 @@ package struct WriteTree: Sendable {
                 violateKey(row, input, "is given twice")
                 continue
             }
-            guard let child = current.first(where: { $0.key == key }) else {
-                if input.entity.definition.primaryKey.generated || row.isDeletion {
+            guard let child = byKey[key] else {
+                if input.entity.definition.primaryKey.generated || row.isDeletion || facts.isTaken(key) {
+                    check(row, of: input.entity, nil)
                     violateKey(row, input, "names no \(input.entity.name) of this \(rows[parent.row].entity.name)")
                 } else {
                     try write(.create, row, input, parent, key: key, stored: nil)
@@ -217,18 +221,22 @@ package struct WriteTree: Sendable {
     private mutating func planOnlyChild(
         _ input: RelationInput,
         _ parent: PlannedRow.Parent,
-        _ current: FactRequest.Stored?
+        _ current: FactRequest.Stored?,
+        _ facts: FactRequest
     ) throws(RequestFailure) {
         guard let row = input.rows.first else {
             if input.isNull, input.mode != .append, let current { try delete(current, input, input.path, parent) }
             return
         }
+        guard !row.hasBadKey else { return }
         if let key = row.key, key != current?.key {
-            guard !input.entity.definition.primaryKey.generated, !row.isDeletion else {
+            guard !input.entity.definition.primaryKey.generated, !row.isDeletion, !facts.isTaken(key) else {
+                check(row, of: input.entity, nil)
                 violateKey(row, input, "names no \(input.entity.name) of this \(rows[parent.row].entity.name)")
                 return
             }
-            if current != nil, input.mode == .diff {
+            if current != nil, input.mode != .replace {
+                check(row, of: input.entity, nil)
                 violateKey(row, input, "is another one than there is; \"replace\" puts it in its place")
                 return
             }
@@ -260,7 +268,7 @@ package struct WriteTree: Sendable {
         let linked: Set<FieldValue> =
             rows[parent].action == .update ? rows[parent].key.map(facts.linked) ?? [] : []
         var named: Set<FieldValue> = []
-        for row in input.rows {
+        for row in input.rows where !row.hasBadKey {
             guard let key = row.key else {
                 guard !row.isDeletion else {
                     violate(row.path, .relation, "names no \(input.entity.key.name) of what is to be unlinked")
@@ -289,6 +297,7 @@ package struct WriteTree: Sendable {
                     links.append(PlannedLink(side: input.side, parent: parent, target: .key(key)))
                 }
             } else if input.entity.definition.primaryKey.generated {
+                check(row, of: input.entity, nil)
                 violateKey(row, input, "names no existing \(input.entity.name)")
             } else {
                 try writeTarget(.create, row, input, parent, key: key, stored: nil, isLinked: false)
@@ -352,10 +361,65 @@ package struct WriteTree: Sendable {
         )
     }
 
-    /// Looks at a row that is left alone: a mistake in it is told all the same.
+    /// Looks at a row that is not written, and those below it: a mistake in them is told all the same.
     private mutating func check(_ row: RowInput, of entity: EntityModel, _ parent: PlannedRow.Parent?) {
         let fields = withoutForeignKey(row, of: entity, .update, parent)
         violations += FieldChecks.check(fields, of: entity, isCreate: false).violations.map { $0.inside(row.path) }
+        for relation in row.relations {
+            for below in relation.rows { check(below, of: relation.entity, nil) }
+        }
+    }
+
+    /// Whether the row is written already, by another place of the payload that says the same.
+    ///
+    /// - Returns: its index. What says something else is a violation.
+    private mutating func alreadyWritten(
+        _ key: FieldValue?,
+        _ values: [Int: FieldValue],
+        _ row: RowInput,
+        _ entity: EntityModel
+    ) -> Int? {
+        guard let key, let earlier = byKey[entity.name]?[key] else { return nil }
+        let written = rows[earlier].values.filter { entity.fields[$0.key].definition.auto == nil }
+        let given = values.filter { entity.fields[$0.key].definition.auto == nil }
+        if written != given || !row.relations.isEmpty {
+            violate(
+                "\(row.path).\(entity.key.name)",
+                .relation,
+                "is written at \"\(rows[earlier].path)\" too; say it in one place"
+            )
+        }
+        return earlier
+    }
+
+    /// Looks for rows that this very request deletes, by itself or along relations, and writes or names elsewhere.
+    ///
+    /// - Parameter references: where foreign keys name such rows.
+    /// - Throws: 422 with every place.
+    package func requireKept(by cascade: CascadeRun, _ references: [String]) throws(RequestFailure) {
+        var paths = references
+        for row in rows where row.action == .update {
+            if let key = row.key, cascade.dooms(key, of: row.entity) { paths.append(row.path) }
+        }
+        for link in links {
+            if case .key(let key) = link.target, let other = model(link.side.other), cascade.dooms(key, of: other) {
+                let path = rows[link.parent].path
+                paths.append(path.isEmpty ? link.side.name : "\(path).\(link.side.name)")
+            }
+        }
+        guard paths.isEmpty else {
+            throw .validation(
+                paths.map { path in
+                    FailureDetail(
+                        field: path.isEmpty ? nil : path,
+                        rule: .relation,
+                        message: path.isEmpty
+                            ? "the record itself would be deleted with what is to be deleted below it"
+                            : "names a record that this request deletes"
+                    )
+                }
+            )
+        }
     }
 
     @discardableResult
@@ -399,6 +463,8 @@ package struct WriteTree: Sendable {
             }
             if isCreate || link != rows[parent.row].storedValue(parent.own) { values[parent.theirs] = link }
         }
+        if parent == nil || action == .update, let earlier = alreadyWritten(key, values, row, entity) { return earlier }
+        if let key { byKey[entity.name, default: [:]][key] = rows.count }
         rows.append(
             PlannedRow(
                 entity: entity,
