@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # One builder at a time: SwiftPM locks its build folder, and 2 cores are soon busy.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check lint format bench bench-postgres kill9 outage release build-tests warnings
+.PHONY: help setup run demo test check lint format bench bench-relations bench-postgres kill9 outage release build-tests warnings
 
 SOURCES := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Package.swift
 BUILD_LOG := .build/build-tests.log
@@ -42,6 +42,9 @@ format: ## Format the sources in place
 
 bench: release ## Measure the release build beside a bare HTTP server (ARGS="--secs 10")
 	Benchmarks/run.sh $(ARGS)
+
+bench-relations: release ## Measure includes and nested writes on both stores (ARGS="--secs 10")
+	Benchmarks/relations.sh $(ARGS)
 
 bench-postgres: release ## Measure the release build on PostgreSQL beside pgbench (ARGS="--secs 10")
 	Benchmarks/postgres.sh $(ARGS)
