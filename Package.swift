@@ -30,7 +30,10 @@ let package = Package(
         .systemLibrary(name: "CCrypt", path: "Sources/CCrypt"),
         .systemLibrary(name: "CEpoll", path: "Sources/CEpoll"),
         .systemLibrary(name: "CLibpq", path: "Sources/CLibpq"),
+        // A few lines of C++ that give RE2 a C face.
+        .target(name: "CRE2", linkerSettings: [.linkedLibrary("re2")]),
         .target(name: "RocketModel"),
+        .target(name: "RocketExpression", dependencies: ["RocketModel", "CRE2"]),
         .target(name: "RocketPlanning", dependencies: ["RocketModel"]),
         .target(
             name: "RocketDatabase",
@@ -89,6 +92,10 @@ let package = Package(
             ]
         ),
         .testTarget(name: "RocketModelTests", dependencies: ["RocketModel"]),
+        .testTarget(
+            name: "RocketExpressionTests",
+            dependencies: ["RocketModel", "RocketExpression", "RocketTestSupport"]
+        ),
         .testTarget(name: "RocketPlanningTests", dependencies: ["RocketModel", "RocketPlanning"]),
         .testTarget(
             name: "RocketDatabaseTests",
@@ -109,11 +116,12 @@ let package = Package(
             ]
         ),
     ],
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
 )
 
 // One set of flags for every target that is written in Swift.
-for target in package.targets where target.type != .system {
+for target in package.targets where target.type != .system && target.name != "CRE2" {
     target.swiftSettings = [
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("MemberImportVisibility"),

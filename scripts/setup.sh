@@ -28,10 +28,13 @@ has_postgres() {
 missing_packages() {
     [[ -e /usr/include/sqlite3.h ]] || echo libsqlite3-dev
     [[ -e /usr/include/crypt.h ]] || echo libcrypt-dev
+    [[ -e /usr/include/re2/re2.h ]] || echo libre2-dev
     [[ -e /usr/include/libpq-fe.h || -e /usr/include/postgresql/libpq-fe.h ]] || echo libpq-dev
     # The tests start a PostgreSQL of their own.
     if [[ ${1:-} == --test || ${1:-} == --bench ]]; then
         has_postgres || echo postgresql
+        # The oracle of the expression language.
+        command -v node >/dev/null || echo nodejs
     fi
     if [[ ${1:-} == --bench ]]; then
         command -v pgbench >/dev/null || ls /usr/lib/postgresql/*/bin/pgbench >/dev/null 2>&1 || echo postgresql-contrib

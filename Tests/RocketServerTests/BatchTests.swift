@@ -79,7 +79,7 @@ struct BatchTests {
                     ["operations[1].body.customer_id unknown"]
                 ),
                 (Self.operation("PUT", "/order/$0.level", [:]), 422, "VALIDATION_FAILED", ["operations[1].path type"]),
-                (Self.operation("POST", "/tag", ["label": "red"]), 409, "CONFLICT", ["label"]),
+                (Self.operation("POST", "/tag", ["label": "red"]), 409, "CONFLICT", ["operations[1].body.label"]),
                 (
                     [
                         "method": "PUT", "path": .string("/order/\(Bazaar.id(3, 1))"), "body": ["number": 5],

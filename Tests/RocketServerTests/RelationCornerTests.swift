@@ -190,4 +190,124 @@ struct RelationCornerTests {
             #expect(ContinuousClock.now - start < .seconds(20))
         }
     }
+
+    @Test(arguments: TestStore.allCases)
+    func aTakenValueIsToldWithItsPlace(store: TestStore) async throws {
+        try await Bazaar.withRows(store) { app async throws in
+            let twice = try await app.post(
+                "order",
+                ["number": 1, "tags": [["label": "x"], ["label": "y"], ["label": "x"]]]
+            )
+            #expect(twice.status == 409 && twice.details == ["tags[2].label"], "\(twice)")
+            let taken = try await app.post("order", ["number": 1, "tags": [["label": "red"]]])
+            #expect(taken.status == 409 && taken.details == ["tags[0].label"], "\(taken)")
+            let batch: JSONValue = [
+                ["method": "POST", "path": "/tag", "body": ["label": "z"]],
+                ["method": "POST", "path": "/order", "body": ["number": 1, "tags": [["label": "red"]]]],
+            ]
+            let answer = try await app.post("_batch", ["operations": batch])
+            #expect(answer.details == ["operations[1].body.tags[0].label"], "\(answer)")
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func aBatchThatNamesItselfAgainAndAgainIsBounded(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let app = try await server.makeApp()
+            try await app.makeEntity("doc", fields: [["name": "j", "type": "json"]])
+            var operations: [JSONValue] = [
+                ["method": "POST", "path": "/doc", "body": ["j": .string(String(repeating: "x", count: 1000))]]
+            ]
+            for index in 0..<12 {
+                let again = JSONValue.array(Array(repeating: .string("$\(index).j"), count: 8))
+                operations.append(["method": "POST", "path": "/doc", "body": ["j": again]])
+            }
+            let answer = try await app.post("_batch", ["operations": .array(operations)])
+            #expect(answer.status == 413 && answer.code == "PAYLOAD_TOO_LARGE", "\(answer.text.prefix(200))")
+            var deep: JSONValue = []
+            for _ in 0..<56 { deep = [deep] }
+            var outer: JSONValue = "$0.j"
+            for _ in 0..<8 { outer = [outer] }
+            let deeper: JSONValue = [
+                ["method": "POST", "path": "/doc", "body": ["j": deep]],
+                ["method": "POST", "path": "/doc", "body": ["j": outer]],
+            ]
+            let refused = try await app.post("_batch", ["operations": deeper])
+            #expect(
+                refused.status == 422 && refused.details == ["operations[1].body type"],
+                "\(refused.text.prefix(300))"
+            )
+        }
+    }
+
+    /// Sixty rows that are all related to each other: a path of four has thirteen million ways.
+    @Test(arguments: TestStore.allCases)
+    func aFilterThroughManyToManyDoesNotTryEveryPath(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let app = try await server.makeApp()
+            try await app.makeEntity("node", fields: [["name": "name", "type": "string"]])
+            let relation: JSONValue = [
+                "name": "friends", "type": "many_to_many", "source": "node", "target": "node", "join_table": "edges",
+                "source_join_key": "a", "target_join_key": "b", "on_delete": "cascade",
+            ]
+            #expect(try await app.post("_admin/relations", relation).status == 201)
+            let ids = (0..<60).map { Bazaar.id(1, $0) }
+            let edges = ids.flatMap { a in ids.map { b in ["a": .string(a), "b": .string(b)] as JSONValue } }
+            let rows = ids.map { ["id": .string($0), "name": "n"] as JSONValue }
+            let data: JSONValue = ["sample_data": ["node": .array(rows), "edges": .array(edges)]]
+            #expect(try await app.post("_admin/import", data).status == 200)
+            let start = ContinuousClock.now
+            for depth in [2, 4, 12] {
+                let path = Array(repeating: "friends", count: depth).joined(separator: ".")
+                #expect(try await app.get("node?filter[\(path).name]=z")["meta"]["total"] == 0)
+                #expect(try await app.get("node?filter[\(path).name]=n")["meta"]["total"] == 60)
+            }
+            #expect(ContinuousClock.now - start < .seconds(20))
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func rowsThatAreMarkedKeepAnEntityFromGivingUpItsMarks(store: TestStore) async throws {
+        try await Bazaar.withRows(store) { app async throws in
+            var tag = try #require(try await app.get("_admin/entities/tag")["data"].value.objectValue)
+            tag["soft_delete"] = false
+            let refused = try await app.put("_admin/entities/tag", .object(tag))
+            #expect(refused.status == 422 && refused.details == ["soft_delete"], "\(refused)")
+            #expect(try await app.delete("tag/\(Bazaar.id(6, 3))?purge=true").status == 200)
+            let changed = try await app.put("_admin/entities/tag", .object(tag))
+            #expect(changed.status == 200, "\(changed)")
+            #expect(try await app.get("tag")["meta"]["total"] == 2)
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func writersWhoLockTheSameRowsInOtherOrdersAllSucceed(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let app = try await server.makeApp()
+            try await app.makeEntity("acc", fields: [["name": "n", "type": "int"]])
+            let ids = (0..<4).map { Bazaar.id(1, $0) }
+            let rows = ids.map { ["id": .string($0), "n": 0] as JSONValue }
+            #expect(try await app.post("_admin/import", ["sample_data": ["acc": .array(rows)]]).status == 200)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for writer in 0..<12 {
+                    group.addTask {
+                        for round in 0..<4 {
+                            let order = writer % 2 == 0 ? ids : ids.reversed()
+                            let operations = order.map { id in
+                                [
+                                    "method": "PUT", "path": .string("/acc/\(id)"),
+                                    "body": ["n": .integer(writer * 10 + round)],
+                                ] as JSONValue
+                            }
+                            let answer = try await app.post("_batch", ["operations": .array(operations)])
+                            #expect(answer.status == 200, "\(answer)")
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            let values = Set(try await app.get("acc")["data"].array.compactMap { $0["n"].int })
+            #expect(values.count == 1)
+        }
+    }
 }

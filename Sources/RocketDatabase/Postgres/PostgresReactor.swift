@@ -192,6 +192,9 @@ private final class ReactorCore {
     private let logger: Logger
     private var machine: PoolMachine
     private var targets: [PoolID: PostgresTarget] = [:]
+    /// Until when the transactions of a database take turns, since one of them lost a race.
+    private var contended: [PoolID: ContinuousClock.Instant] = [:]
+    private static let contention = Duration.seconds(10)
     private var runs: [RunID: Run] = [:]
     private var flights: [SessionID: Flight] = [:]
     /// Connections that wait for the addresses of their host.
@@ -423,6 +426,7 @@ private final class ReactorCore {
     private func close(_ pool: PoolID) {
         let sessions = machine.sessions(of: pool)
         targets[pool] = nil
+        contended[pool] = nil
         let closed = DatabaseFailure.unavailable(cause: "the database is closed")
         for run in machine.close(pool, now, &actions) { runs.removeValue(forKey: run)?.script.fail(closed) }
         for id in sessions {
@@ -465,6 +469,9 @@ private final class ReactorCore {
         guard flights[session] != nil else { return again(id) }
         runs[id]?.session = session
         flights[session]?.runs.append(id)
+        if let until = contended[run.pool] {
+            if now < until { runs[id]?.machine.takesTurns = true } else { contended[run.pool] = nil }
+        }
         prepareLane(run.lane, session)
         if run.isFresh {
             run.isFresh = false
@@ -540,6 +547,7 @@ private final class ReactorCore {
             run.script.fail(error)
             if let cleanUp { send(cleanUp, .cleanUp, run.session) } else { release(run.session) }
         case .startOver(let cleanUp):
+            if run.machine.hasLostRace { contended[run.pool] = now + Self.contention }
             if let cleanUp {
                 send(cleanUp, .cleanUpThenStart(id), run.session)
             } else if run.session != nil {

@@ -63,12 +63,19 @@ struct TransactionMachine {
     /// Whether a BEGIN was sent, and so a ROLLBACK is due where something fails.
     private var hasBegun = false
     private(set) var attempts = 1
+    /// Whether the transaction waits for its turn among those of its database that write in several steps: where they
+    /// lock the same rows in different orders, that is far quicker than to find each deadlock after a second.
+    var takesTurns = false
+    /// Whether a deadlock or a lost race made it start over.
+    private(set) var hasLostRace = false
 
     init(_ mode: Mode) {
         self.mode = mode
     }
 
     private static let maximumAttempts = 4
+    /// The advisory lock of those that take turns: a number that nobody else is likely to use.
+    static let turn: Int64 = 0x526F_636B_6574
 
     /// The script's next step, the first one included.
     mutating func take(_ step: Step) -> Command {
@@ -122,6 +129,8 @@ struct TransactionMachine {
             guard attempts < Self.maximumAttempts, mode != .bare else {
                 return .fail(DatabaseFailure.overloaded, cleanUp: cleanUp)
             }
+            hasLostRace = error.remedy(wasPreparedEarlier: wasPreparedEarlier) == .tryAgain
+            takesTurns = takesTurns || hasLostRace
             startOver()
             return .startOver(cleanUp: cleanUp)
         case .connectionLost: return lost("\(error.sqlState) \(error.message)", isRefusal: true)
@@ -161,6 +170,8 @@ struct TransactionMachine {
     private var beginning: [SQLStatement] {
         switch mode {
         case .read: [SQLStatement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")]
+        case .write where takesTurns:
+            [SQLStatement("BEGIN"), SQLStatement("SELECT pg_advisory_xact_lock(\(Self.turn))")]
         case .write: [SQLStatement("BEGIN")]
         case .alone(let milliseconds):
             [

@@ -1,6 +1,7 @@
 package import RocketDatabase
 import RocketModel
 package import RocketPlanning
+import Synchronization
 
 /// Runs batches: all operations in one transaction, each planned when those before it are done.
 package enum BatchWriter {
@@ -14,10 +15,31 @@ package enum BatchWriter {
     ) async throws -> [OperationOutcome] {
         let slugs = MadeSlugs()
         let setting = OperationSetting(access: access, dependencies: dependencies, slugs: slugs)
-        return try await RecordWriter.retryingSlugs(slugs) {
-            try await database.write(BatchScript(batch: batch, setting: setting))
+        let progress = BatchProgress()
+        do {
+            return try await RecordWriter.retryingSlugs(slugs) {
+                try await database.write(BatchScript(batch: batch, setting: setting, progress: progress))
+            }
+        } catch let failure as DatabaseFailure {
+            if let located = slugs.located(failure) { throw located.ofOperation(progress.operation) }
+            // What the tables refuse, they refuse to the operation that has just sent something.
+            let translated = FailureTranslation.requestFailure(
+                for: failure,
+                snapshot: access.snapshot,
+                logger: dependencies.logger
+            )
+            guard let translated, translated.code != .unavailable else { throw failure }
+            throw translated.ofOperation(progress.operation)
         }
     }
+}
+
+/// How far a batch has come: written inside its transaction, read when it has failed.
+private final class BatchProgress: Sendable {
+    private let current = Mutex(0)
+
+    var operation: Int { current.withLock { $0 } }
+    func reach(_ operation: Int) { current.withLock { $0 = operation } }
 }
 
 private struct BatchScript: TransactionScript {
@@ -27,18 +49,35 @@ private struct BatchScript: TransactionScript {
     /// Of the operations whose results others have asked for.
     private var results: [Int: JSONValue] = [:]
     private var current: (any TransactionScript<OperationOutcome>)?
+    private let progress: BatchProgress
+    /// The operation that is next, or runs.
+    private var planned = RecordOperation(entity: "", kind: .restore(id: ""))
+    /// Bytes of results that references have put into bodies.
+    private var resolvedBytes = 0
 
-    init(batch: BatchRequest, setting: OperationSetting) {
+    /// What references may make of a batch: a body that names itself again and again grows without bound.
+    private static let maximumResolvedBytes = 10 << 20
+
+    init(batch: BatchRequest, setting: OperationSetting, progress: BatchProgress) {
         self.batch = batch
         self.setting = setting
+        self.progress = progress
     }
 
     mutating func next(_ results: [StatementResult]) throws -> TransactionStep<[OperationOutcome]> {
         var results = results
         while outcomes.count < batch.operations.count {
             let index = outcomes.count
+            progress.reach(index)
+            if current == nil {
+                do {
+                    planned = try plan(index)
+                } catch let failure as RequestFailure {
+                    throw failure.ofOperation(index, below: "operations[\(index)]")
+                }
+            }
             do {
-                var script = try current ?? plan(index)
+                var script = try current ?? planned.script(setting)
                 let step = try script.next(results)
                 current = script
                 switch step {
@@ -58,7 +97,8 @@ private struct BatchScript: TransactionScript {
         return .done(outcomes)
     }
 
-    private mutating func plan(_ index: Int) throws -> any TransactionScript<OperationOutcome> {
+    /// The operation with values in the place of references.
+    private mutating func plan(_ index: Int) throws -> RecordOperation {
         let operation = batch.operations[index]
         var segments: [String] = []
         for segment in operation.segments {
@@ -81,12 +121,11 @@ private struct BatchScript: TransactionScript {
             case .put, .patch: .update(id: id, body)
             case .delete: .delete(id: id, purges: operation.purges)
             }
-        let planned = RecordOperation(
+        return RecordOperation(
             entity: segments[0],
             kind: kind,
             precondition: operation.ifMatch.map(Precondition.init(ifMatch:))
         )
-        return try planned.script(setting)
     }
 
     private mutating func resolve(_ value: JSONValue, at path: String) throws -> JSONValue {
@@ -94,7 +133,21 @@ private struct BatchScript: TransactionScript {
             results[reference.operation] = try outcomes[reference.operation].json
         }
         let results = results
-        return try BatchReference.resolve(value, at: path) { results[$0] ?? .null }
+        let resolved = try BatchReference.resolve(value, at: path) { results[$0] ?? .null }
+        guard resolved.depth <= JSONParser.maximumDepth else {
+            let most = JSONParser.maximumDepth
+            throw RequestFailure.validation([
+                FailureDetail(field: path, rule: .type, message: "is deeper than \(most) levels with what it refers to")
+            ])
+        }
+        resolvedBytes += resolved.size(atMost: Self.maximumResolvedBytes)
+        guard resolvedBytes < Self.maximumResolvedBytes else {
+            throw RequestFailure(
+                .payloadTooLarge,
+                "With what they refer to, the operations are larger than \(Self.maximumResolvedBytes) bytes"
+            )
+        }
+        return resolved
     }
 }
 
@@ -104,20 +157,48 @@ extension OperationOutcome {
         get throws {
             switch self {
             case .deleted(let key): ["id": key.json]
-            case .stored(let record): try JSONParser.parse(record.json)
+            case .stored(let record): try JSONParser.parse(record.json, maximumDepth: 512)
             }
         }
     }
 }
 
+extension JSONValue {
+    /// How many arrays and objects stand within each other.
+    fileprivate var depth: Int {
+        switch self {
+        case .array(let items): 1 + (items.map(\.depth).max() ?? 0)
+        case .object(let object): 1 + (object.members.map(\.value.depth).max() ?? 0)
+        case .null, .boolean, .number, .string: 0
+        }
+    }
+
+    /// About how many bytes it has as JSON; counting ends at the bound.
+    fileprivate func size(atMost bound: Int) -> Int {
+        var count = 2
+        switch self {
+        case .null, .boolean: count = 4
+        case .number(let number): count = number.text.utf8.count
+        case .string(let text): count += text.utf8.count
+        case .array(let items):
+            for item in items where count < bound { count += 1 + item.size(atMost: bound - count) }
+        case .object(let object):
+            for member in object.members where count < bound {
+                count += member.name.utf8.count + 4 + member.value.size(atMost: bound - count)
+            }
+        }
+        return count
+    }
+}
+
 extension RequestFailure {
     /// The failure of one operation of a batch.
-    fileprivate func ofOperation(_ index: Int) -> RequestFailure {
+    ///
+    /// - Parameter below: what the places of the failure stand below; the operation's body unless it is given.
+    fileprivate func ofOperation(_ index: Int, below parent: String? = nil) -> RequestFailure {
         let path = "operations[\(index)]"
         let details = details.map { detail in
-            let field = detail.field.map { name in
-                name == "path" || name.hasPrefix("body.") ? "\(path).\(name)" : "\(path).body.\(name)"
-            }
+            let field = detail.field.map { "\(parent ?? path + ".body").\($0)" }
             return FailureDetail(field: field ?? path, rule: detail.rule, message: detail.message)
         }
         return RequestFailure(

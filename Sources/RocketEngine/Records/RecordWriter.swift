@@ -15,7 +15,11 @@ package enum RecordWriter {
         let slugs = MadeSlugs()
         let setting = OperationSetting(access: access, dependencies: dependencies, slugs: slugs)
         let script = try operation.script(setting)
-        return try await retryingSlugs(slugs) { try await write(script, in: database) }
+        do {
+            return try await retryingSlugs(slugs) { try await write(script, in: database) }
+        } catch let failure as DatabaseFailure {
+            throw slugs.located(failure) ?? failure
+        }
     }
 
     private static func write(
@@ -42,9 +46,25 @@ package enum RecordWriter {
     private static let maximumSlugRaces = 50
 }
 
-/// The slug columns for which a transaction has made values, by table: written inside it, read when it has failed.
+/// What a transaction was about: written inside it, read when it has failed.
 final class MadeSlugs: Sendable {
+    /// The slug columns for which it has made values, by table.
     private let columns = Mutex<[String: String]>([:])
+    private let tree = Mutex<WriteTree?>(nil)
+
+    func note(_ tree: WriteTree) { self.tree.withLock { $0 = tree } }
+
+    /// A taken value with its place in the payload; nil where there is none to tell.
+    func located(_ failure: DatabaseFailure) -> RequestFailure? {
+        guard case .uniqueViolation(let table, let columns) = failure,
+            let place = tree.withLock({ $0?.place(ofTaken: columns, in: table) }), !place.path.isEmpty
+        else { return nil }
+        return RequestFailure(
+            .conflict,
+            "A \(place.entity) with this \(columns.joined(separator: ", ")) exists already",
+            details: columns.map { FailureDetail(field: "\(place.path).\($0)", message: "is taken") }
+        )
+    }
 
     func note(_ entity: EntityModel) {
         guard let field = entity.slugField else { return }

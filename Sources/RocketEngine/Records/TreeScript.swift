@@ -114,6 +114,7 @@ struct TreeScript: TransactionScript {
             for entity in slugs.entities { made.note(entity) }
             slugs.apply(to: &tree)
         }
+        made.note(tree)
         writer = TreeWriter(tree, stored: stored)
         return try writeMore(after: cascade?.changes ?? [])
     }

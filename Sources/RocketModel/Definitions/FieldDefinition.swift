@@ -49,7 +49,7 @@ package struct FieldDefinition: Sendable, Hashable {
     package var isMandatory: Bool { required && !nullable }
 
     /// Field names that stand for something else inside one of the databases.
-    private static let reservedNames: Set<String> = [
+    static let reservedNames: Set<String> = [
         "ctid", "cmin", "cmax", "xmin", "xmax", "tableoid", "rowid", "oid",
     ]
 

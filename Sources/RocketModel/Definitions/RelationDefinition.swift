@@ -139,6 +139,10 @@ package struct RelationDefinition: Sendable, Hashable {
         if join.sourceKey == join.targetKey, !join.sourceKey.isEmpty {
             reader.violate("target_join_key", .type, "the two keys of a join table need two names")
         }
+        for (member, key) in [("source_join_key", join.sourceKey), ("target_join_key", join.targetKey)]
+        where FieldDefinition.reservedNames.contains(key) {
+            reader.violate(member, .type, "\"\(key)\" is a column of the database's own")
+        }
         if isDatabasesOwnTable(join.table) {
             reader.violate("join_table", .type, "the name belongs to the databases")
         }

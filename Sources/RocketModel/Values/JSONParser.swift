@@ -18,14 +18,20 @@ package struct JSONParser {
     private let bytes: UnsafeBufferPointer<UInt8>
     private var position = 0
     private var depth = 0
+    private let depthLimit: Int
 
-    private init(_ bytes: UnsafeBufferPointer<UInt8>) {
+    private init(_ bytes: UnsafeBufferPointer<UInt8>, _ depthLimit: Int) {
         self.bytes = bytes
+        self.depthLimit = depthLimit
     }
 
     /// - Throws: ``JSONSyntaxError`` with the place of the first fault.
-    package static func parse(_ bytes: UnsafeBufferPointer<UInt8>) throws(JSONSyntaxError) -> JSONValue {
-        var parser = JSONParser(bytes)
+    /// - Parameter maximumDepth: of what we have written ourselves more may be read than of what a client sends.
+    package static func parse(
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        maximumDepth: Int = maximumDepth
+    ) throws(JSONSyntaxError) -> JSONValue {
+        var parser = JSONParser(bytes, maximumDepth)
         parser.skipWhitespace()
         let value = try parser.value()
         parser.skipWhitespace()
@@ -33,9 +39,16 @@ package struct JSONParser {
         return value
     }
 
-    package static func parse(_ bytes: [UInt8]) throws(JSONSyntaxError) -> JSONValue {
+    package static func parse(
+        _ bytes: [UInt8],
+        maximumDepth: Int = maximumDepth
+    ) throws(JSONSyntaxError) -> JSONValue {
         let result = bytes.withUnsafeBufferPointer { buffer -> Result<JSONValue, JSONSyntaxError> in
-            do throws(JSONSyntaxError) { return .success(try parse(buffer)) } catch { return .failure(error) }
+            do throws(JSONSyntaxError) {
+                return .success(try parse(buffer, maximumDepth: maximumDepth))
+            } catch {
+                return .failure(error)
+            }
         }
         return try result.get()
     }
@@ -120,7 +133,7 @@ package struct JSONParser {
     }
 
     private mutating func enter() throws(JSONSyntaxError) {
-        guard depth < Self.maximumDepth else { throw fault("nesting is deeper than \(Self.maximumDepth)") }
+        guard depth < depthLimit else { throw fault("nesting is deeper than \(depthLimit)") }
         depth += 1
         position += 1
     }

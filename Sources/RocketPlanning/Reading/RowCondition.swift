@@ -23,47 +23,102 @@ package struct RelatedCondition: Sendable {
     let isNegated: Bool
 
     func append(to sql: inout SQLBuilder, of row: RowName) {
-        var rows = side.relatedRows(of: row, own, other)
-        // A chain of relations is one subquery: SQLite's parser takes but few within each other.
-        var steps = [(row: rows.row, fields: conditions)]
-        while let last = steps.last, let next = last.fields.onlyBranch {
-            let further = next.side.relatedRows(of: last.row, next.own, next.other)
+        var sets = RelatedSets()
+        let rows = side.relatedRows(of: row, own, other)
+        let select = sql.capture { sets.select("1", from: rows, other, conditions, &$0) }
+        sql.append(isNegated ? "NOT EXISTS (" : "EXISTS (")
+        sql.append(sets.definitions.isEmpty ? "" : "WITH \(sets.definitions.joined(separator: ", ")) ")
+        sql.append("\(select))")
+    }
+}
+
+/// The subqueries of one condition on related rows. Relations to one record are joined in one FROM; each further
+/// relation to many is a set of keys of its own, found once, so that paths are not tried one by one. All sets stand side
+/// by side: SQLite's parser takes but few subqueries within each other.
+private struct RelatedSets {
+    private(set) var definitions: [String] = []
+
+    /// `SELECT … FROM … WHERE …` of the rows for which all conditions hold.
+    mutating func select(
+        _ columns: String,
+        from rows: RelatedRows,
+        _ entity: EntityModel,
+        _ conditions: [RowCondition],
+        _ sql: inout SQLBuilder
+    ) {
+        var rows = rows
+        var fields: [(RowName, RowCondition)] = []
+        var sets: [(RowName, RelatedCondition)] = []
+        var depth = rows.row.depth
+        collect(conditions, of: rows.row, into: &rows, &fields, &sets, &depth)
+        sql.append("SELECT \(columns) FROM \(rows.tables.joined(separator: ", "))")
+        var separator = " WHERE "
+        func next(_ sql: inout SQLBuilder) {
+            sql.append(separator)
+            separator = " AND "
+        }
+        for condition in rows.conditions {
+            next(&sql)
+            sql.append(condition)
+        }
+        for (row, condition) in fields {
+            next(&sql)
+            condition.append(to: &sql, of: RowName(prefix: row.prefix, reference: row.reference, depth: depth))
+        }
+        for (row, related) in sets {
+            next(&sql)
+            let name = define(related, &sql)
+            let column = related.own.fields[related.side.ownField(of: related.own)].column
+            sql.append("\(row.prefix)\(column) IN (SELECT \"_key\" FROM \(name))")
+        }
+    }
+
+    private func collect(
+        _ conditions: [RowCondition],
+        of row: RowName,
+        into rows: inout RelatedRows,
+        _ fields: inout [(RowName, RowCondition)],
+        _ sets: inout [(RowName, RelatedCondition)],
+        _ depth: inout Int
+    ) {
+        for condition in conditions {
+            guard case .related(let related) = condition, !related.isNegated else {
+                fields.append((row, condition))
+                continue
+            }
+            guard !related.side.isMany else {
+                sets.append((row, related))
+                continue
+            }
+            let name = RowName(prefix: row.prefix, reference: row.reference, depth: depth)
+            let further = related.side.relatedRows(of: name, related.own, related.other)
+            depth += 1
             rows.tables += further.tables
             rows.conditions += further.conditions
-            steps[steps.count - 1].fields.removeAll(where: \.isBranch)
-            steps.append((further.row, next.conditions))
+            collect(related.conditions, of: further.row, into: &rows, &fields, &sets, &depth)
         }
-        sql.append(isNegated ? "NOT EXISTS (SELECT 1 FROM " : "EXISTS (SELECT 1 FROM ")
-        sql.append("\(rows.tables.joined(separator: ", ")) WHERE \(rows.conditions.joined(separator: " AND "))")
-        for step in steps {
-            for condition in step.fields {
-                sql.append(" AND ")
-                // Behind all names of the chain, so that none is given twice.
-                let name = RowName(
-                    prefix: step.row.prefix,
-                    reference: step.row.reference,
-                    depth: steps.last?.row.depth ?? step.row.depth
-                )
-                condition.append(to: &sql, of: name)
-            }
-        }
-        sql.append(")")
     }
-}
 
-extension [RowCondition] {
-    /// The one relation that leads on, where there is just one.
-    fileprivate var onlyBranch: RelatedCondition? {
-        let branches = compactMap { condition -> RelatedCondition? in
-            if case .related(let related) = condition, !related.isNegated { related } else { nil }
+    /// The keys by which rows are related to some row for which the conditions hold.
+    private mutating func define(_ related: RelatedCondition, _ sql: inout SQLBuilder) -> String {
+        let other = related.other
+        let row = RowName.named("_t0")
+        var rows = RelatedRows(tables: [], conditions: [], row: row)
+        let key: String
+        switch related.side.link {
+        case .field(_, let theirs):
+            rows.tables = ["\(other.table) AS _t0"]
+            key = "_t0.\(other.fields[theirs].column)"
+        case .joinTable(let join):
+            rows.tables = ["\(join.table) AS _j0", "\(other.table) AS _t0"]
+            rows.conditions = ["_t0.\(other.key.column) = _j0.\(join.theirs)"]
+            key = "_j0.\(join.own)"
         }
-        return branches.count == 1 ? branches[0] : nil
-    }
-}
-
-extension RowCondition {
-    fileprivate var isBranch: Bool {
-        if case .related(let related) = self { !related.isNegated } else { false }
+        if other.softDelete { rows.conditions.append("_t0.\(other.deletedAtColumn) IS NULL") }
+        let select = sql.capture { self.select("\(key) AS \"_key\"", from: rows, other, related.conditions, &$0) }
+        let name = "\"_set\(definitions.count + 1)\""
+        definitions.append("\(name) AS (\(select))")
+        return name
     }
 }
 
@@ -89,21 +144,14 @@ struct ConditionTree {
     ) throws(RequestFailure) -> [RowCondition] {
         var tree = ConditionTree(entity, access)
         for filter in filters { try tree.add(filter, filter.path[...]) }
-        guard tree.forks <= maximumForks, tree.hops <= maximumHops else {
+        guard tree.hops <= maximumHops else {
             throw .parameter("filter", "The filters lead through too many relations at once")
         }
         return tree.all
     }
 
-    /// How many subqueries may stand within each other; SQLite's parser takes eight.
-    private static let maximumForks = 6
+    /// How many relations all filters of a request may lead through.
     private static let maximumHops = 60
-
-    /// How many subqueries stand within each other at most.
-    private var forks: Int {
-        let deepest = branches.map(\.tree.forks).max() ?? 0
-        return branches.count > 1 || branches.isEmpty ? deepest + 1 : deepest
-    }
 
     private var hops: Int { branches.reduce(0) { $0 + 1 + $1.tree.hops } }
 

@@ -15,6 +15,15 @@ package struct SQLBuilder {
         text += sql
     }
 
+    /// The text that `write` appends, to be put elsewhere; what it binds stays bound, as placeholders have numbers.
+    mutating func capture(_ write: (inout SQLBuilder) -> Void) -> String {
+        let before = text
+        text = ""
+        write(&self)
+        defer { text = before }
+        return text
+    }
+
     package mutating func bind(stored value: SQLValue) {
         binds.append(value)
         text += dialect.placeholder(binds.count)

@@ -9,6 +9,8 @@ struct DesiredSchema {
         let key: [String]
         /// Whether the database numbers new rows.
         let isNumbered: Bool
+        /// Whether rows are marked as deleted rather than removed.
+        var marksDeleted = false
         /// Where the table's definition stands, for error messages.
         let owner: String
     }
@@ -111,6 +113,7 @@ struct DesiredSchema {
                 columns: columns,
                 key: [entity.primaryKey.field],
                 isNumbered: entity.primaryKey.generated && entity.primaryKey.type.isWhole,
+                marksDeleted: entity.softDelete,
                 owner: "entity \"\(entity.name)\""
             )
         )

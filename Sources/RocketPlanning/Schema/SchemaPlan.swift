@@ -155,6 +155,7 @@ private struct SchemaPlanner {
             return
         }
         if previous == nil, !canAdopt(table, facts) { return }
+        if previous?.marksDeleted == true, !table.marksDeleted { requireNoDeleted(table) }
         for column in table.columns {
             let earlier = previous?.columns.first { $0.name == column.name }
             guard let declared = facts.columns[column.name] else {
@@ -251,6 +252,22 @@ private struct SchemaPlanner {
             return "\(name) IS NOT NULL AND (typeof(\(name)) <> 'text' OR ltrim(\(name), '-') GLOB '*[^0-9.]*'"
                 + " OR ltrim(\(name), '-') NOT GLOB '[0-9]*' OR \(name) NOT GLOB '*[0-9]' OR \(name) GLOB '*.*.*' OR \(name) GLOB '--*')"
         }
+    }
+
+    /// Rows that are marked as deleted would all be back.
+    private mutating func requireNoDeleted(_ table: DesiredSchema.Table) {
+        let deletedAt = dialect.quote(EntityDefinition.deletedAt)
+        checks.append(
+            SchemaCheck(
+                statement: SQLStatement(
+                    "SELECT count(*) FROM \(dialect.quote(table.name)) WHERE \(deletedAt) IS NOT NULL",
+                    output: .values
+                ),
+                field: "soft_delete",
+                rule: nil,
+                message: { "\($0) rows are marked as deleted and would be back; remove them for good first" }
+            )
+        )
     }
 
     private mutating func add(_ column: DesiredSchema.Column, to table: DesiredSchema.Table) {

@@ -50,7 +50,7 @@ struct FactRequest: Sendable {
     var statements: [SQLStatement] {
         switch side.link {
         case .field(_, let theirs): [children(theirs), takenKeys].compactMap(\.self)
-        case .joinTable(let join): [linked(join), targetRows].compactMap(\.self)
+        case .joinTable(let join): [linked(join), targetRows, takenKeys].compactMap(\.self)
         }
     }
 
@@ -66,9 +66,7 @@ struct FactRequest: Sendable {
                     childrenByLink[link, default: []].append(Stored(key: value(row, other.keyIndex, other), row: row))
                 }
             }
-            if takenKeys != nil, let result = results.popFirst() {
-                taken = Set(result.rows.compactMap { $0.first.map { own.dialect.fieldValue($0, other.key.shape) } })
-            }
+            takeTaken(&results)
         case .joinTable(let join):
             if linked(join) != nil, let result = results.popFirst() {
                 try requireFew(result)
@@ -77,10 +75,16 @@ struct FactRequest: Sendable {
                     linkedByParent[parent, default: []].insert(own.dialect.fieldValue(row[1], other.key.shape))
                 }
             }
-            if let result = results.popFirst() {
+            if targetRows != nil, let result = results.popFirst() {
                 for row in result.rows { targets[value(row, other.keyIndex, other)] = row }
             }
+            takeTaken(&results)
         }
+    }
+
+    private mutating func takeTaken(_ results: inout ArraySlice<StatementResult>) {
+        guard takenKeys != nil, let result = results.popFirst() else { return }
+        taken = Set(result.rows.compactMap { $0.first.map { own.dialect.fieldValue($0, other.key.shape) } })
     }
 
     private func requireFew(_ result: StatementResult) throws(RequestFailure) {

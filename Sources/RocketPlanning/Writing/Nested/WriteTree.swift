@@ -102,6 +102,25 @@ package struct WriteTree: Sendable {
 
     package var snapshot: AppSnapshot { access.snapshot }
 
+    /// Where a value stands that was taken when it was written: the only row that has one, or the last of those that
+    /// have the same; nil where several may be meant.
+    package func place(ofTaken columns: [String], in table: String) -> (entity: String, path: String)? {
+        var candidates: [(values: [FieldValue], row: PlannedRow)] = []
+        for row in rows where row.action != .delete && row.entity.definition.table == table {
+            let values = columns.compactMap { name -> FieldValue? in
+                guard let index = row.entity.index(of: name) else { return nil }
+                return index == row.entity.keyIndex ? row.key : row.values[index]
+            }
+            if values.count == columns.count { candidates.append((values, row)) }
+        }
+        if candidates.count == 1 { return (candidates[0].row.entity.name, candidates[0].row.path) }
+        var seen: Set<[FieldValue]> = []
+        for candidate in candidates where !seen.insert(candidate.values).inserted {
+            return (candidate.row.entity.name, candidate.row.path)
+        }
+        return nil
+    }
+
     func model(_ name: String) -> EntityModel? { access.snapshot.model(name) }
 
     /// What goes with the rows that are deleted; nil where none is.
@@ -296,7 +315,7 @@ package struct WriteTree: Sendable {
                 } else if !isLinked {
                     links.append(PlannedLink(side: input.side, parent: parent, target: .key(key)))
                 }
-            } else if input.entity.definition.primaryKey.generated {
+            } else if input.entity.definition.primaryKey.generated || facts.isTaken(key) {
                 check(row, of: input.entity, nil)
                 violateKey(row, input, "names no existing \(input.entity.name)")
             } else {
