@@ -34,7 +34,7 @@ let package = Package(
         .target(name: "CRE2", linkerSettings: [.linkedLibrary("re2")]),
         .target(name: "RocketModel"),
         .target(name: "RocketExpression", dependencies: ["RocketModel", "CRE2"]),
-        .target(name: "RocketPlanning", dependencies: ["RocketModel"]),
+        .target(name: "RocketPlanning", dependencies: ["RocketModel", "RocketExpression"]),
         .target(
             name: "RocketDatabase",
             dependencies: [
@@ -109,7 +109,8 @@ let package = Package(
         .testTarget(
             name: "RocketServerTests",
             dependencies: [
-                "RocketModel", "RocketPlanning", "RocketDatabase", "RocketEngine", "RocketServer", "RocketTestSupport",
+                "RocketModel", "RocketExpression", "RocketPlanning", "RocketDatabase", "RocketEngine", "RocketServer",
+                "RocketTestSupport",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "JWTKit", package: "jwt-kit"),

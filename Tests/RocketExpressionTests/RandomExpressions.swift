@@ -130,7 +130,8 @@ struct RandomExpressions {
         case 14: return "\(array(depth - 1)).indexOf(\(primitive(depth - 1)))"
         case 15: return "\(array(depth - 1)).findIndex(\(arrow(1, depth - 1, boolean: true)))"
         case 16: return "\(array(depth - 1)).reduce(\(arrow(2, depth - 1, boolean: false)), \(number(0)))"
-        default: return "(\(number(depth - 1)) ** \(one(of: ["0", "1", "2", "3", "-1", "0.5"])))"
+        // V8's own powers are not always the nearest number; of small whole ones they are.
+        default: return "(\(one(of: ["2", "3", "10", "(-2)", "0.5"])) ** \(one(of: ["0", "1", "2", "3", "-1"])))"
         }
     }
 
@@ -158,7 +159,7 @@ struct RandomExpressions {
         case 11: return "\(text(depth - 1)).concat(\(any(depth - 1)), \(primitive(0)))"
         case 12: return "String(\(any(depth - 1)))"
         case 13: return "\(array(depth - 1)).join(\(one(of: ["", "'-'", "''", "', '"])))"
-        case 14: return "typeof \(any(depth - 1))"
+        case 14: return "(typeof \(any(depth - 1)))"
         case 15: return "(\(boolean(depth - 1)) ? \(text(depth - 1)) : \(text(depth - 1)))"
         case 16: return "JSON.stringify(\(array(depth - 1)))"
         default: return "JSON.stringify(\(object(depth - 1)))"

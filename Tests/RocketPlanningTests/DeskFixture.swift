@@ -114,7 +114,7 @@ enum Desk {
         let entity = try entity(name, dialect)
         let grant = try Access(admin, to: try Desk.snapshot(dialect)).grant(.read, on: entity)
         let parsed = try RecordQuery.parse(try QueryString(query))
-        return try ReadPlanner.list(parsed, of: entity, grant: grant)
+        return try ReadPlanner.list(parsed, of: entity, grant: grant, now: now)
     }
 
     static func one(

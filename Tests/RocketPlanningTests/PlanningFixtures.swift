@@ -57,7 +57,7 @@ enum Shop {
     static func list(_ query: String, _ dialect: SQLDialect) throws -> ListPlan {
         let entity = try entity("product", dialect)
         let grant = try Access(admin, to: try Shop.snapshot()).grant(.read, on: entity)
-        return try ReadPlanner.list(try RecordQuery.parse(try QueryString(query)), of: entity, grant: grant)
+        return try ReadPlanner.list(try RecordQuery.parse(try QueryString(query)), of: entity, grant: grant, now: now)
     }
 
     static func create(_ payload: JSONObject, _ dialect: SQLDialect = .sqlite) throws -> CreatePlan {

@@ -25,6 +25,8 @@ package struct Evaluation: ~Copyable {
     private var steps = Evaluation.stepBudget
     private var bytes = Evaluation.memoryBudget
     private var depth = 0
+    /// Patterns that were made of texts.
+    var patterns: [String: Pattern] = [:]
 
     init(names: [ExpressionValue], parameterCount: Int, now: DateValue) {
         self.names = names

@@ -184,17 +184,43 @@ extension Evaluation {
     mutating func pattern(_ value: ExpressionValue) throws(EvaluationFailure) -> Pattern {
         if case .pattern(let pattern) = value { return pattern }
         let source = try text(value)
+        if let known = patterns[source] { return known }
+        guard source.utf8.count <= 1000 else {
+            throw EvaluationFailure("a pattern that is computed has at most 1,000 bytes")
+        }
         // Compiling takes far longer than a step.
         try spend(500 + source.utf8.count)
         do throws(PatternFailure) {
-            return try Pattern(source: source, flags: "")
+            let pattern = try Pattern(source: source, flags: "")
+            try spendCompiling(pattern)
+            patterns[source] = pattern
+            return pattern
         } catch {
             throw EvaluationFailure(error.message)
         }
     }
 
+    private mutating func spendCompiling(_ pattern: Pattern) throws(PatternFailure) {
+        do throws(EvaluationFailure) {
+            try spend(pattern.programSize / 4)
+        } catch {
+            throw PatternFailure(message: error.message, offset: nil)
+        }
+    }
+
     mutating func isMatch(_ pattern: Pattern, _ text: String) throws(EvaluationFailure) -> Bool {
-        try spend(10 + text.utf8.count / 8)
+        try spendSearch(pattern, text)
         return pattern.isMatch(text)
+    }
+
+    /// A search takes a step for each byte, or where RE2 runs out of memory for its states, one for each instruction
+    /// of the pattern and byte: what could take half a second is refused.
+    mutating func spendSearch(_ pattern: Pattern, _ text: String) throws(EvaluationFailure) {
+        let count = text.utf8.count + 1
+        let (product, isOver) = pattern.programSize.multipliedReportingOverflow(by: count)
+        guard !isOver, product <= 100_000_000 else {
+            throw EvaluationFailure("the text is too long for so large a pattern")
+        }
+        try spend(10 + count / 8 + product / 4096)
     }
 }

@@ -358,15 +358,16 @@ extension Evaluation {
 
     fileprivate mutating func firstMatch(_ pattern: Pattern, _ text: String) throws(EvaluationFailure) -> Pattern.Match?
     {
-        try spend(10 + text.utf8.count / 8)
+        try spendSearch(pattern, text)
         return pattern.firstMatch(in: text)
     }
 
     fileprivate mutating func allMatches(_ pattern: Pattern, _ text: String) throws(EvaluationFailure) -> [Pattern
         .Match]
     {
-        try spend(10 + text.utf8.count / 8)
-        let limit = 10_000
+        try spendSearch(pattern, text)
+        // Each match is a search of its own, which may look at all the rest of the text.
+        let limit = min(10_000, 200_000_000 / (text.utf8.count + 1))
         let matches = pattern.allMatches(in: text, limit: limit + 1)
         guard matches.count <= limit else { throw EvaluationFailure("the pattern matches more than \(limit) times") }
         try spend(matches.count * 4)

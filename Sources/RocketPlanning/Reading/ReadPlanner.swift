@@ -7,10 +7,14 @@ package enum ReadPlanner {
     package static func list(
         _ query: RecordQuery,
         of entity: EntityModel,
-        grant: Grant
+        grant: Grant,
+        now: Timestamp
     ) throws(RequestFailure) -> ListPlan {
         precondition(grant.entity == entity.name && grant.action == .read, "a list is planned with its own grant")
-        let conditions = try ConditionTree.resolve(query.filters, entity, grant.access)
+        var conditions = try ConditionTree.resolve(query.filters, entity, grant.access)
+        if let text = query.condition {
+            conditions.append(.expression(try WhereCondition.resolve(text, entity, grant.access, now: now)))
+        }
         let sort = try SortKeys.spell(query.sort, entity, .only(entity), grant.access)
         let columns = try projection(query.view.fields, entity) ?? Array(entity.fields.indices)
         let includes = try IncludePlanner.plan(query.view, of: entity, grant.access)

@@ -5,11 +5,14 @@ package indirect enum RowCondition: Sendable {
     case field(FieldCondition)
     /// There is a related row for which all of the conditions hold; or, negated, there is none.
     case related(RelatedCondition)
+    /// What an expression says of the record.
+    case expression(WhereCondition)
 
     func append(to sql: inout SQLBuilder, of row: RowName) {
         switch self {
         case .field(let condition): condition.append(to: &sql, of: row)
         case .related(let condition): condition.append(to: &sql, of: row)
+        case .expression(let condition): condition.append(to: &sql)
         }
     }
 }

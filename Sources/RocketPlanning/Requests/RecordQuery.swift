@@ -38,6 +38,8 @@ package struct RecordQuery: Sendable, Hashable {
     package var perPage = RecordQuery.defaultPerPage
     package var countsTotal = true
     package var view = RecordView()
+    /// The expression of `where`.
+    package var condition: String?
     package var deleted: DeletedRows?
 
     package static let defaultPerPage = 25
@@ -47,7 +49,7 @@ package struct RecordQuery: Sendable, Hashable {
 
     /// The names that a list takes beside `filter[…]`.
     package static let parameterNames =
-        ["sort", "page", "per_page", "count", "deleted"] + RecordView.parameterNames
+        ["sort", "page", "per_page", "count", "deleted", "where"] + RecordView.parameterNames
 }
 
 /// The comparisons of filters, as clients spell them.
@@ -98,6 +100,7 @@ extension RecordQuery {
             }
             countsTotal = text == "exact"
         }
+        condition = values["where"]
         try view.read(values)
         if let text = values["deleted"] {
             guard let rows = DeletedRows(rawValue: text) else {

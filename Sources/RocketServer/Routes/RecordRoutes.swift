@@ -33,7 +33,8 @@ enum RecordRoutes {
     @Sendable private static func list(_ call: Call) async throws -> Reply {
         let target = try Target(call, .read)
         let query = try RecordQuery.parse(try call.query())
-        let plan = try ReadPlanner.list(query, of: target.entity, grant: target.grant)
+        let now = call.services.dependencies.now()
+        let plan = try ReadPlanner.list(query, of: target.entity, grant: target.grant, now: now)
         return Reply(
             body: Envelope.page(try await RecordReader.list(plan, of: target.entity, from: target.app.database))
         )
