@@ -4,9 +4,9 @@ SHELL := /bin/bash
 # One builder at a time: SwiftPM locks its build folder, and 2 cores are soon busy.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check lint format bench bench-relations bench-postgres kill9 outage release build-tests warnings
+.PHONY: help setup run demo test check lint format bench bench-expressions bench-relations bench-postgres kill9 outage release build-tests warnings
 
-SOURCES := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Package.swift
+SOURCES := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Expressions Benchmarks/Package.swift
 BUILD_LOG := .build/build-tests.log
 TEST_OUTPUT := .build/test.log
 # The same for the build of the tests and their run, so that nothing is built twice.
@@ -45,6 +45,9 @@ bench: release ## Measure the release build beside a bare HTTP server (ARGS="--s
 
 bench-relations: release ## Measure includes and nested writes on both stores (ARGS="--secs 10")
 	Benchmarks/relations.sh $(ARGS)
+
+bench-expressions: ## Measure the expression language
+	Benchmarks/expressions.sh $(ARGS)
 
 bench-postgres: release ## Measure the release build on PostgreSQL beside pgbench (ARGS="--secs 10")
 	Benchmarks/postgres.sh $(ARGS)

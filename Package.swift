@@ -83,6 +83,12 @@ let package = Package(
             ],
             resources: [.embedInCode("Resources/helpdesk.json")]
         ),
+        // Beside the library, because what it measures is not public.
+        .executableTarget(
+            name: "expression-benchmark",
+            dependencies: ["RocketModel", "RocketExpression"],
+            path: "Benchmarks/Expressions"
+        ),
         .target(
             name: "RocketTestSupport",
             dependencies: [
