@@ -50,6 +50,8 @@ private struct BatchScript: TransactionScript {
     private var results: [Int: JSONValue] = [:]
     private var current: (any TransactionScript<OperationOutcome>)?
     private let progress: BatchProgress
+    private var hasLocked = false
+    private var isLocking = false
     /// The operation that is next, or runs.
     private var planned = RecordOperation(entity: "", kind: .restore(id: ""))
     /// Bytes of results that references have put into bodies.
@@ -64,8 +66,46 @@ private struct BatchScript: TransactionScript {
         self.progress = progress
     }
 
+    /// Locks the rows that the operations change, in one order for all batches. Rows that only a reference names, or
+    /// that come along relations, are locked in their turn.
+    private var locks: [SQLStatement] {
+        var keys: [String: Set<FieldValue>] = [:]
+        for operation in batch.operations where operation.segments.count == 2 {
+            guard let model = setting.access.snapshot.model(operation.segments[0]), isAllowed(operation, on: model),
+                let key = ReadPlanner.keyValue(operation.segments[1], model)
+            else { continue }
+            keys[model.name, default: []].insert(key)
+        }
+        // One row of each of two entities can be locked in two orders as well.
+        let count = keys.values.reduce(0) { $0 + $1.count }
+        guard count > 1 else { return [] }
+        return keys.keys.sorted().compactMap { name in
+            guard let model = setting.access.snapshot.model(name), let keys = keys[name] else { return nil }
+            return WritePlanner.orderedLock(keys, model)
+        }
+    }
+
+    private func isAllowed(_ operation: BatchRequest.Operation, on model: EntityModel) -> Bool {
+        do {
+            _ = try setting.access.grant(operation.method == .delete ? .delete : .update, on: model)
+            return true
+        } catch {
+            return false
+        }
+    }
+
     mutating func next(_ results: [StatementResult]) throws -> TransactionStep<[OperationOutcome]> {
         var results = results
+        if !hasLocked {
+            hasLocked = true
+            isLocking = true
+            let locks = locks
+            if !locks.isEmpty { return .run(locks) }
+        }
+        if isLocking {
+            isLocking = false
+            results = []
+        }
         while outcomes.count < batch.operations.count {
             let index = outcomes.count
             progress.reach(index)

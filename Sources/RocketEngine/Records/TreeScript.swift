@@ -7,7 +7,7 @@ import RocketPlanning
 struct TreeScript: TransactionScript {
     private enum State {
         case start
-        case stored
+        case stored(skipped: Int)
         case facts
         case lookups
         case writing(skipped: Int)
@@ -41,8 +41,9 @@ struct TreeScript: TransactionScript {
         switch state {
         case .start:
             return try start()
-        case .stored:
-            let result = results[0]
+        case .stored(let skipped):
+            let results = results[skipped...]
+            let result = results[skipped]
             guard let row = result.rows.first else { throw RequestFailure.recordNotFound(tree.entity, id) }
             try precondition?.require(result.json)
             stored = result
@@ -66,9 +67,10 @@ struct TreeScript: TransactionScript {
 
     private mutating func start() throws -> TransactionStep<OperationOutcome> {
         guard let storedRow = tree.storedRow else { return try gatherFacts() }
-        state = .stored
+        let lock = tree.orderedLock.map { [$0] } ?? []
+        state = .stored(skipped: lock.count)
         let facts = tree.knowsItsKeys ? try tree.factStatements() : []
-        return .run([storedRow] + facts)
+        return .run(lock + [storedRow] + facts)
     }
 
     private mutating func gatherFacts() throws -> TransactionStep<OperationOutcome> {

@@ -242,6 +242,17 @@ package enum WritePlanner {
 
     // MARK: parts
 
+    /// Locks rows of one entity in the order of their keys, so that writers of the same rows wait for one another
+    /// instead of each for the other; nil where the database has one writer.
+    package static func orderedLock(_ keys: Set<FieldValue>, _ entity: EntityModel) -> SQLStatement? {
+        guard entity.dialect == .postgres, !keys.isEmpty else { return nil }
+        var sql = SQLBuilder(entity.dialect)
+        sql.append("SELECT 1 FROM \(entity.table) WHERE ")
+        sql.isMember(entity.key.column, of: Array(keys), entity.key.shape)
+        sql.append(" ORDER BY \(entity.key.column) FOR UPDATE")
+        return sql.statement(.none)
+    }
+
     static func lockedRow(_ key: FieldValue, _ entity: EntityModel, includingDeleted: Bool = false) -> SQLStatement {
         let lock =
             switch entity.dialect {

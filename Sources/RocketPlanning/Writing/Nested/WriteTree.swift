@@ -86,6 +86,16 @@ package struct WriteTree: Sendable {
         return WritePlanner.lockedRow(key, entity)
     }
 
+    /// Locks the record and the rows of its own entity that the payload names; nil where there are none.
+    package var orderedLock: SQLStatement? {
+        guard rows[0].action == .update, let key = rows[0].key else { return nil }
+        var keys: Set = [key]
+        for input in rows[0].relations where input.entity.name == entity.name {
+            keys.formUnion(input.rows.compactMap(\.key))
+        }
+        return keys.count > 1 ? WritePlanner.orderedLock(keys, entity) : nil
+    }
+
     /// Whether the first level can be looked at without having read the record.
     package var knowsItsKeys: Bool {
         rows[0].relations.allSatisfy { $0.side.ownField(of: entity) == entity.keyIndex }
