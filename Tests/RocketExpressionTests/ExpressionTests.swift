@@ -77,6 +77,7 @@ struct ExpressionTests {
         ("/* a */ 1 // b", "1"), ("record['title'].length", "11"), ("record.title[0]", "\"B\""),
         ("user.roles.includes('agent')", "true"), ("({a: 1})['a']", "1"), ("({})['constructor']", "null"),
         ("[1,2,3].filter((x, i) => i > 0).map(x => x + 1)", "[3,4]"), ("count(items, i => i.qty > 1)", "1"),
+        ("record.note + 1 === 1", "true"), ("'abcabc'.lastIndexOf('bc')", "4"), ("'abc'.substring()", "\"abc\""),
     ])
     func anExpressionHasItsValue(source: String, value: String) throws {
         guard !value.isEmpty else { return #expect(!Rule.problems(source).isEmpty) }
@@ -144,7 +145,8 @@ struct ExpressionTests {
         ("[x => 1]", "can only be an argument"),
         ("", "expected an expression"), ("1 2", "expected the end"), ("a b", "expected the end"),
         ("07", "is no number"),
-        ("1 & 2", "&& and ||"), ("sum(items, 'qty *')", "in 'qty *'"), ("sum(items, 5)", "in quotes"),
+        ("1 & 2", "&& and ||"), ("matches(record.title, '(')", "group is not closed"), ("x.[0]", "expected a name"),
+        ("sum(items, 'qty *')", "in 'qty *'"), ("sum(items, 5)", "in quotes"),
         ("len", "is called with"),
         ("record.total()", "\"ticket\" has no method \"total\""), ("x.nope()", "there is no method \"nope\""),
         ("user(1)", "is no function"),
@@ -164,6 +166,15 @@ struct ExpressionTests {
             #expect(error.problems.count == 3)
             #expect(error.shown[1].hasPrefix("line 2, column 10: \"ticket\" has no field \"stats\""))
             #expect(error.shown[1].hasSuffix("\n  record.stats == 'x' || len()\n         ^"))
+        }
+    }
+
+    @Test func aLineThatEndsInACarriageReturnIsShown() throws {
+        do {
+            _ = try Program.compile("x &&\r\n  nope", in: Rule.environment)
+            Issue.record("it compiled")
+        } catch {
+            #expect(error.shown[0].hasSuffix("\n  nope\n  ^"), "\(error.shown)")
         }
     }
 
@@ -190,11 +201,41 @@ struct ExpressionTests {
             many("not ", 4_000) + "1",
             many("/", 10_000), many("${", 5_000), "'" + many("\\u{10FFFF}", 1_500) + "'",
         ]
+        let nested = many("sum(", 60) + "[]" + many(")", 60)
+        let patterns = "[" + many("/.{1000}/,", 1_400) + "].length"
+        let mistakes = "[" + many("''.a,", 3_000) + "]"
+        #expect(Rule.problems(mistakes).count <= 20)
+        #expect(!Rule.problems(patterns).isEmpty)
         let start = ContinuousClock.now
-        for source in hostile {
+        for source in hostile + [nested, patterns, mistakes] {
             if let program = try? Program.compile(source, in: Rule.environment) {
                 _ = try? program.json([Rule.record(), .null, .null, .array([]), .null, .null], now: Rule.now)
             }
+        }
+        // Each was once far cheaper than what it did.
+        let undercharged = [
+            "'a'.repeat(8e5).split('a'.repeat(4e5)+'b')", "'a'.repeat(6e5).replace('a'.repeat(1.5e5)+'b','')",
+            "('a'.repeat(4e4)+'b') in 'a'.repeat(8e4)",
+            "['a'.repeat(3e6)].map(s => 'x'.repeat(1000).split('').map(c => s).sort().length)",
+            "['a'.repeat(3e6)].map(s => 'x'.repeat(8000).split('').map(c => ({a:1})[s]).length)",
+            "['0'.repeat(3e6)].map(s => 'x'.repeat(8000).split('').map(c => [1][s]).length)",
+            "['1'.repeat(3e6)].map(s => 'x'.repeat(8000).split('').map(c => record.total == s).length)",
+            "['2026-01-01T00:00:00.' + '0'.repeat(3e6) + 'Z'].map(s => 'x'.repeat(8000).split('').map(c => record.due == s))",
+            "'x'.replace(/(?<n>x)/, '$<'.repeat(2e5))", "'x'.repeat(30000).split('').reduce((a, x) => [a], 0)",
+            "'x'.repeat(30000).split('').reduce((a, x) => ({a}), 0)",
+            "'x'.repeat(9000).split('').reduce((a, x) => [1].map(y => a), 0)",
+            "'a'.repeat(1e4).split(/" + many("(a)|", 400) + "b/)", "({...'a'.repeat(1.5e6)})",
+            "Object.keys('a'.repeat(1.5e6))",
+            "'a'.repeat(2e4).replace(/a(?:.*b)?/g, 'x')", "'a'.repeat(5e4).match(/[ab].{1000}c/)",
+        ]
+        for source in undercharged {
+            let begin = ContinuousClock.now
+            do throws(EvaluationFailure) {
+                let program = try? Program.compile(source, in: Rule.environment)
+                _ = try program?.value([Rule.record(), .null, .null, .array([]), .null, .null], now: Rule.now)
+            } catch {}
+            // In a debug build, with every other test beside it.
+            #expect(ContinuousClock.now - begin < .seconds(20), "\(source.prefix(60))")
         }
         let running = [
             "'ab'.repeat(1e9)", "[1,2,3].map(a => [1,2,3].map(b => 'x'.repeat(1e6)))", "'x'.padStart(1e12)",

@@ -110,7 +110,7 @@ struct WhereTests {
             let equal = one(["==", "!=", "===", "!=="])
             let text = one(["'open'", "'paid'", "''", "'Ärger'", "'a\\'b'", "'10'", "\"OPEN\"", "'z'"])
             let number = one(["0", "1", "-1", "5", "0.1", "19.9", "1e3", "-2.5", "9007199254740993", "1e20"])
-            switch random.next() % 22 {
+            switch random.next() % 25 {
             case 0: return "\(one(["title", "status", "other"])) \(op) \(text)"
             case 1: return "\(text) \(op) \(one(["title", "status"]))"
             case 2: return "\(one(["count", "big", "ratio", "price", "limit"])) \(op) \(number)"
@@ -123,7 +123,9 @@ struct WhereTests {
             case 7:
                 return
                     "at \(op) \(one(["now", "now - days(1)", "'2026-02-28T11:30:00Z'", "'2026-03-01'", "new Date(0)"]))"
-            case 8: return "day \(op) \(one(["'2026-03-01'", "today()", "'2025-12-31'"]))"
+            case 8:
+                return
+                    "day \(op) \(one(["'2026-03-01'", "today()", "'2025-12-31'", "now", "now - days(1)", "'2026-03-01T12:00:00Z'"]))"
             case 9: return "ref \(equal) \(one(["'\(Bazaar.id(3, 1))'", "'x'", "'\(Bazaar.id(3, 9))'"]))"
             case 10: return "status in ['open', 'paid', \(one(["null", "5", "''"]))]"
             case 11: return "count not in [1, 5, \(one(["null", "'x'", "1.5"]))]"
@@ -200,6 +202,10 @@ struct WhereTests {
                 ("boss == null", "UNKNOWN_FIELD", "no field"),
                 ("record.title == 'x'", "UNKNOWN_FIELD", "record"), ("", "INVALID_PARAMETER", "expected an expression"),
                 ("status in other", "INVALID_PARAMETER", "use of in"), ("nope(1)", "INVALID_PARAMETER", ""),
+                ("title == user.idd", "INVALID_PARAMETER", "did you mean \\\"id\\\""),
+                ("boss.name === null", "INVALID_PARAMETER", "null from undefined"),
+                ("title < 'a\\0'", "INVALID_PARAMETER", "NUL"), ("count * 1e-9 > 0", "INVALID_PARAMETER", "too small"),
+                ("title == 'a'.repeat(7e4)", "INVALID_PARAMETER", "too large"),
             ]
             for (source, code, words) in cases {
                 let query = source.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""

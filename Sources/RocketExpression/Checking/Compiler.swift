@@ -20,6 +20,11 @@ struct Compiler {
     /// Where all of that text's problems are told.
     private var fixedOffset: Int?
 
+    /// Instructions of all patterns, each with what it costs to make one.
+    private var patternSize = 0
+    private static let maximumPatternSize = 100_000
+    private static let maximumProblems = 20
+
     typealias Compiled = (step: Program.Step, type: ExpressionType)
 
     init(_ environment: ExpressionEnvironment) {
@@ -28,7 +33,9 @@ struct Compiler {
 
     private mutating func problem(_ message: String, _ offset: Int) {
         let offset = fixedOffset ?? offset
-        guard !problems.contains(where: { $0.offset == offset && $0.message == message }) else { return }
+        guard problems.count < Self.maximumProblems,
+            !problems.contains(where: { $0.offset == offset && $0.message == message })
+        else { return }
         problems.append(SyntaxProblem(message, at: offset))
     }
 
@@ -84,8 +91,14 @@ struct Compiler {
     }
 
     private mutating func pattern(_ source: String, _ flags: String, _ start: Int) -> Compiled {
+        guard patternSize < Self.maximumPatternSize else {
+            problem("the expression's regular expressions are too large together", start)
+            return Self.constant(.undefined, .pattern)
+        }
         do throws(PatternFailure) {
-            return Self.constant(.pattern(try Pattern(source: source, flags: flags)), .pattern)
+            let pattern = try Pattern(source: source, flags: flags)
+            patternSize += 1000 + pattern.programSize
+            return Self.constant(.pattern(pattern), .pattern)
         } catch {
             problem(error.message, start + 1 + (error.offset ?? 0))
             return Self.constant(.undefined, .pattern)
@@ -135,13 +148,18 @@ struct Compiler {
                     case .named(let name, let value): members.set(name, try value(&run))
                     case .computed(let key, let value):
                         let name = try run.text(try key(&run))
+                        try run.spend(name.utf8.count / 16)
                         members.set(name, try value(&run))
                     case .spread(let value):
-                        for member in try run.spread(try value(&run)) { members.set(member.name, member.value) }
+                        for member in try run.spread(try value(&run)) {
+                            try run.spend(member.name.utf8.count / 16)
+                            members.set(member.name, member.value)
+                        }
                     }
                     try run.allocateNow(members.all.count * 48)
                 }
                 try run.allocate(members.all.count * 48)
+                try run.requireShallow(members.all.map(\.value))
                 return .object(ExpressionObject(members.all))
             }, .any
         )
@@ -169,6 +187,7 @@ struct Compiler {
     }
 
     private mutating func unknownName(_ name: String, _ start: Int) {
+        guard problems.count < Self.maximumProblems else { return }
         if FunctionLibrary.function(.global, name) != nil || FunctionLibrary.namespaces.contains(name) {
             return problem("\"\(name)\" is a function, and is called with ( )", start)
         }
@@ -387,8 +406,9 @@ struct Compiler {
         case .isIn: return compared { (x, y, run) throws(EvaluationFailure) in try run.contains(y, x) }
         case .isNotIn: return compared { (x, y, run) throws(EvaluationFailure) in !(try run.contains(y, x)) }
         case .add:
+            // A field may be null, which is a number here.
             let type: ExpressionType =
-                a.type.isText || b.type.isText
+                isSurelyText(left) || isSurelyText(right)
                 ? .text : a.type.isNumber && b.type.isNumber ? number(a.type, b.type) : .any
             return (
                 { (run: inout Evaluation) throws(EvaluationFailure) in
@@ -407,6 +427,13 @@ struct Compiler {
                     return try run.arithmetic(op, x, y)
                 }, a.type.isNumber && b.type.isNumber ? number(a.type, b.type) : .any
             )
+        }
+    }
+
+    private func isSurelyText(_ node: SyntaxNode) -> Bool {
+        switch node.kind {
+        case .string, .template: true
+        default: false
         }
     }
 
@@ -521,16 +548,24 @@ struct Compiler {
     ) -> Compiled {
         reads.functions.insert(function.name)
         var elementType = ExpressionType.any
+        var firstCompiled: Compiled?
         if case .array(let element)? = receiver?.type { elementType = element }
         if receiver == nil, let first = arguments.first, !first.isSpread, function.parameters.count > 1,
             function.parameters[1].functionParameters != nil
         {
-            // What kind the list has, its function must know; it is compiled again with the other arguments.
-            let (kept, seen) = (problems, reads)
-            if case .array(let element) = compile(first.value).type { elementType = element }
-            (problems, reads) = (kept, seen)
+            // What kind the list has, its function must know.
+            let list = compile(first.value)
+            if case .array(let element) = list.type { elementType = element }
+            firstCompiled = list
         }
-        let parts = self.arguments(arguments, of: function, elementType: elementType, offset, checksCount: true)
+        let parts = self.arguments(
+            arguments,
+            of: function,
+            elementType: elementType,
+            offset,
+            checksCount: true,
+            first: firstCompiled
+        )
         let body = function.body
         let owner = function.owner
         let name = function.name
@@ -571,7 +606,8 @@ struct Compiler {
         of function: LibraryFunction,
         elementType: ExpressionType,
         _ offset: Int,
-        checksCount: Bool
+        checksCount: Bool,
+        first: Compiled? = nil
     ) -> [ArgumentPart] {
         let parameters = function.parameters
         let required = parameters.count(where: \.isRequired)
@@ -594,9 +630,24 @@ struct Compiler {
             if case .function(let name, _)? = parameter, !argument.isSpread {
                 problem("\(function.signature): \"\(name)\" is a function: x => …", argument.value.start)
             }
+            if index == 0, let first { return .value(first.step) }
+            if let pattern = literalPattern(argument, index, function) { return .value(pattern.step) }
             let step = compile(argument.value).step
             return argument.isSpread ? .spread(step) : .value(step)
         }
+    }
+
+    /// The text of a pattern that is known now is compiled now.
+    private mutating func literalPattern(
+        _ argument: SyntaxNode.Element,
+        _ index: Int,
+        _ function: LibraryFunction
+    ) -> Compiled? {
+        let isPattern =
+            (function.owner == .global && function.name == "matches" && index == 1)
+            || (function.owner == .text && function.name == "match" && index == 0)
+        guard isPattern, !argument.isSpread, case .string(let source) = argument.value.kind else { return nil }
+        return pattern(source, "", argument.value.start)
     }
 
     private func countText(_ least: Int, _ most: Int?) -> String {
@@ -651,6 +702,10 @@ struct Compiler {
             problem("\(function.signature): the second argument is a function, or an expression in quotes", node.start)
             return .value { (_: inout Evaluation) throws(EvaluationFailure) in .undefined }
         }
+        guard fixedOffset == nil else {
+            problem("an expression in quotes can't stand in another one; use a function: x => …", node.start)
+            return .value { (_: inout Evaluation) throws(EvaluationFailure) in .undefined }
+        }
         let (inner, found) = Parser.parse(source)
         let outer = (fixedOffset, memberSlot)
         fixedOffset = node.start
@@ -679,7 +734,7 @@ struct Compiler {
                 try run.spend(1)
                 switch try step(&run) {
                 case .date(let date): return .date(date)
-                case .string(let text): return .date(DateValue(text: text))
+                case .string(let text): return .date(run.date(text))
                 case let value: return .date(DateValue(milliseconds: try run.double(value)))
                 }
             }, .date
@@ -705,18 +760,22 @@ private struct MemberList {
 extension Evaluation {
     /// A member by name; undefined where there is none. There are no prototypes.
     mutating func member(_ value: ExpressionValue, _ name: String) throws(EvaluationFailure) -> ExpressionValue {
+        try spend(name.utf8.count / 16)
         switch value {
         case .object(let object): return object[name]
         case .array(let items):
             if name == "length" { return .number(Double(items.count)) }
-            guard let index = Int(name), String(index) == name, items.indices.contains(index) else { return .undefined }
+            guard name.utf8.count < 20, let index = Int(name), String(index) == name, items.indices.contains(index)
+            else { return .undefined }
             return items[index]
         case .string(let text):
             if name == "length" {
                 try spend(text.utf8.count / 16)
                 return .number(Double(text.utf16.count))
             }
-            guard let index = Int(name), String(index) == name, index >= 0 else { return .undefined }
+            guard name.utf8.count < 20, let index = Int(name), String(index) == name, index >= 0 else {
+                return .undefined
+            }
             let units = try units(text)
             return units.indices.contains(index) ? try string(units[index...index]) : .undefined
         default: return .undefined
@@ -749,7 +808,10 @@ extension Evaluation {
             try spend(items.count)
             return items.enumerated().map { (String($0.offset), $0.element) }
         case .string(let text):
-            return try units(text).enumerated().map {
+            let units = try units(text)
+            try spend(units.count)
+            try allocateNow(units.count * 96)
+            return units.enumerated().map {
                 (String($0.offset), .string(String(decoding: [$0.element], as: UTF16.self)))
             }
         default: return []
@@ -781,12 +843,12 @@ extension Evaluation {
         case .string(let text):
             let (units, part) = (try units(text), try units(try self.text(value)))
             guard part.count <= units.count else { return false }
-            try spend(units.count / 8 * max(1, min(part.count, 64) / 8))
-            if part.isEmpty { return true }
-            return (0...(units.count - part.count)).contains { start in
-                units[start] == part[0] && units[start..<(start + part.count)].elementsEqual(part)
-            }
-        case .object(let object): return object.keys.index(of: try text(value)) != nil
+            try spend((units.count + part.count) / 8)
+            return TextSearch(part).first(in: units, from: 0) != nil
+        case .object(let object):
+            let name = try text(value)
+            try spend(name.utf8.count / 16)
+            return object.keys.index(of: name) != nil
         case .undefined, .null: return false
         default: throw EvaluationFailure("in takes an array, a text or an object, and got \(container.kind)")
         }

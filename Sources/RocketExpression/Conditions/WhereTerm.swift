@@ -29,7 +29,8 @@ package indirect enum WhereTerm: Sendable {
     case and(WhereTerm, WhereTerm)
     case or(WhereTerm, WhereTerm)
     case not(WhereTerm)
-    case comparison(Comparison, WhereTerm, WhereTerm, at: Int)
+    /// - Parameter isStrict: whether null and undefined are two things.
+    case comparison(Comparison, WhereTerm, WhereTerm, isStrict: Bool, at: Int)
     case membership(WhereTerm, [ExpressionValue], at: Int)
     case text(TextTest, WhereTerm, String, at: Int)
     case arithmetic(Arithmetic, WhereTerm, WhereTerm, at: Int)
@@ -40,7 +41,7 @@ package indirect enum WhereTerm: Sendable {
     /// - Throws: every part that is no expression, or that no database can answer.
     package static func read(
         _ source: String,
-        constants: [(name: String, value: ExpressionValue)],
+        constants: [(name: String, type: ExpressionType, value: ExpressionValue)],
         now: DateValue
     ) throws(ExpressionProblems) -> WhereTerm {
         let (node, problems) = Parser.parse(source)
@@ -70,11 +71,15 @@ package indirect enum WhereTerm: Sendable {
 }
 
 private struct WhereReader {
-    let constants: [(name: String, value: ExpressionValue)]
+    let constants: [(name: String, type: ExpressionType, value: ExpressionValue)]
     let now: DateValue
     private(set) var problems: [SyntaxProblem] = []
+    /// One budget for all that is known beforehand.
+    private var budget = (steps: Evaluation.stepBudget, bytes: Evaluation.memoryBudget)
+    /// Bytes that may still be sent to the database.
+    private var boundBytes = 65_536
 
-    init(constants: [(name: String, value: ExpressionValue)], now: DateValue) {
+    init(constants: [(name: String, type: ExpressionType, value: ExpressionValue)], now: DateValue) {
         self.constants = constants
         self.now = now
     }
@@ -121,7 +126,10 @@ private struct WhereReader {
             case .greaterOrEqual: .greaterOrEqual
             default: nil
             }
-        if let comparison { return .comparison(comparison, term(left), term(right), at: node.start) }
+        if let comparison {
+            let isStrict = op == .same || op == .notSame
+            return .comparison(comparison, term(left), term(right), isStrict: isStrict, at: node.start)
+        }
         switch op {
         case .isIn, .isNotIn:
             let membership = membership(left, right, node)
@@ -212,17 +220,34 @@ private struct WhereReader {
 
     /// The value of what names nothing of a record.
     private mutating func constant(_ node: SyntaxNode) -> WhereTerm {
-        var compiler = Compiler(ExpressionEnvironment(constants.map { ($0.name, .any) }))
+        var compiler = Compiler(ExpressionEnvironment(constants.map { ($0.name, $0.type) }))
         let step = compiler.compile(node).step
         guard compiler.problems.isEmpty else {
             problems += compiler.problems
             return .constant(.null)
         }
-        var run = Evaluation(names: constants.map(\.value), parameterCount: compiler.parameterCount, now: now)
+        var run = Evaluation(
+            names: constants.map(\.value),
+            parameterCount: compiler.parameterCount,
+            now: now,
+            budget: budget
+        )
         do throws(EvaluationFailure) {
-            return .constant(try step(&run))
+            let value = try step(&run)
+            budget = (run.steps, run.bytes)
+            boundBytes -= size(value)
+            guard boundBytes >= 0 else { return problem("the condition's values are too large together", node.start) }
+            return .constant(value)
         } catch {
             return problem(error.message, node.start)
+        }
+    }
+
+    private func size(_ value: ExpressionValue) -> Int {
+        switch value {
+        case .string(let text): text.utf8.count + 16
+        case .array(let items): items.reduce(16) { $0 + size($1) }
+        default: 16
         }
     }
 }

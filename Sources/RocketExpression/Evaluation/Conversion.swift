@@ -59,7 +59,9 @@ extension Evaluation {
         case .null: return "null"
         case .boolean(let flag): return flag ? "true" : "false"
         case .number(let number): return NumberText.string(number)
-        case .decimal(let number): return number.plainText
+        case .decimal(let number):
+            try allocate(number.digits.count)
+            return number.plainText
         case .string(let text): return text
         case .date(let date): return date.text
         case .array(let items): return try joined(items, ",")
@@ -107,6 +109,16 @@ extension Evaluation {
         return .number(try double(value))
     }
 
+    /// A text as a date; what is longer than any date is none.
+    func date(_ text: String) -> DateValue {
+        text.utf8.count <= 64 ? DateValue(text: text) : .invalid
+    }
+
+    /// A text as a decimal; nil for none, and for what has more digits than one may have.
+    private func decimal(_ text: String) -> DecimalNumber? {
+        text.utf8.count <= 2 * DecimalNumber.maximumDigits + 2 ? DecimalNumber(text) : nil
+    }
+
     // MARK: equality
 
     /// `===`: without conversions. Arrays and objects are equal by value; a decimal equals a number that has the same
@@ -124,7 +136,7 @@ extension Evaluation {
             return a.utf8.elementsEqual(b.utf8)
         case (.date(let a), .date(let b)): return a.isSameInstant(as: b)
         case (.date(let a), .string(let b)), (.string(let b), .date(let a)):
-            return DateValue(text: b).isSameInstant(as: a)
+            return self.date(b).isSameInstant(as: a)
         case (.array(let a), .array(let b)):
             guard a.count == b.count else { return false }
             return try allSame(a, b)
@@ -134,7 +146,7 @@ extension Evaluation {
             try descend()
             defer { ascend() }
             for (index, name) in a.keys.names.enumerated() {
-                try spend(1)
+                try spend(1 + name.utf8.count / 16)
                 guard let other = b.keys.index(of: name) else { return false }
                 guard try isSame(a.values[index], b.values[other]) else { return false }
             }
@@ -175,7 +187,8 @@ extension Evaluation {
             return false
         case (.decimal(let number), .string(let text)), (.string(let text), .decimal(let number)):
             // A text of digits is as exact as the decimal.
-            if let exact = DecimalNumber(text) { return exact == number }
+            if let exact = decimal(text) { return exact == number }
+            try spend(text.utf8.count / 16)
             return number.doubleValue == NumberText.number(text)
         default:
             return try isSame(try numeric(left), try numeric(right))
@@ -188,8 +201,8 @@ extension Evaluation {
     mutating func order(_ left: ExpressionValue, _ right: ExpressionValue) throws(EvaluationFailure) -> Int? {
         switch (left, right) {
         case (.date(let a), .date(let b)): return a.order(b)
-        case (.date(let a), .string(let b)): return a.order(DateValue(text: b))
-        case (.string(let a), .date(let b)): return DateValue(text: a).order(b)
+        case (.date(let a), .string(let b)): return a.order(self.date(b))
+        case (.string(let a), .date(let b)): return self.date(a).order(b)
         default: break
         }
         let (a, b) = (try primitive(left), try primitive(right))
@@ -197,10 +210,10 @@ extension Evaluation {
             try spend(min(x.utf8.count, y.utf8.count) / 64)
             return textOrder(x, y)
         }
-        if case .decimal(let x) = a, case .string(let y) = b, let exact = DecimalNumber(y) {
+        if case .decimal(let x) = a, case .string(let y) = b, let exact = decimal(y) {
             return x < exact ? -1 : x == exact ? 0 : 1
         }
-        if case .string(let x) = a, case .decimal(let y) = b, let exact = DecimalNumber(x) {
+        if case .string(let x) = a, case .decimal(let y) = b, let exact = decimal(x) {
             return exact < y ? -1 : exact == y ? 0 : 1
         }
         let (x, y) = (try numeric(a), try numeric(b))

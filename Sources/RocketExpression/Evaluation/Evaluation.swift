@@ -22,14 +22,22 @@ package struct Evaluation: ~Copyable {
     var parameters: [ExpressionValue]
     /// The one instant of the request, in microseconds since 1970.
     let now: DateValue
-    private var steps = Evaluation.stepBudget
-    private var bytes = Evaluation.memoryBudget
+    private(set) var steps: Int
+    private(set) var bytes: Int
     private var depth = 0
     /// Patterns that were made of texts.
     var patterns: [String: Pattern] = [:]
 
-    init(names: [ExpressionValue], parameterCount: Int, now: DateValue) {
+    /// - Parameter budget: what is left of the budget of several runs.
+    init(
+        names: [ExpressionValue],
+        parameterCount: Int,
+        now: DateValue,
+        budget: (steps: Int, bytes: Int) = (stepBudget, memoryBudget)
+    ) {
         self.names = names
+        steps = budget.steps
+        bytes = budget.bytes
         parameters = parameterCount == 0 ? [] : Array(repeating: .undefined, count: parameterCount)
         self.now = now
     }
@@ -62,4 +70,21 @@ package struct Evaluation: ~Copyable {
     }
 
     mutating func ascend() { depth -= 1 }
+
+    /// Values that stand within each other without end would end the stack when they are looked at, or let go.
+    mutating func requireShallow(_ items: [ExpressionValue]) throws(EvaluationFailure) {
+        try descend()
+        defer { ascend() }
+        for item in items {
+            switch item {
+            case .array(let inner):
+                try spend(1)
+                try requireShallow(inner)
+            case .object(let object):
+                try spend(1)
+                try requireShallow(object.values)
+            default: break
+            }
+        }
+    }
 }

@@ -318,7 +318,10 @@ extension Evaluation {
         _ keys: [String],
         _ function: CompiledFunction?
     ) throws(EvaluationFailure) -> Bool {
-        guard let function else { return textOrder(keys[left], keys[right]) > 0 }
+        guard let function else {
+            try spend(min(keys[left].utf8.count, keys[right].utf8.count) / 16)
+            return textOrder(keys[left], keys[right]) > 0
+        }
         return try double(try function.call(&self, [items[left], items[right]])) > 0
     }
 }

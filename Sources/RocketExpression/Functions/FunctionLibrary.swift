@@ -93,6 +93,7 @@ extension Evaluation {
     mutating func made(_ items: [ExpressionValue]) throws(EvaluationFailure) -> ExpressionValue {
         try spend(items.count / 4)
         try allocate(items.count * 16)
+        try requireShallow(items)
         return .array(items)
     }
 }

@@ -134,7 +134,10 @@ extension Evaluation {
             try spend(items.count)
             return items.enumerated().map { (String($0.offset), $0.element) }
         case .string(let text):
-            return try units(text).enumerated().map {
+            let units = try units(text)
+            try spend(units.count)
+            try allocateNow(units.count * 96)
+            return units.enumerated().map {
                 (String($0.offset), .string(String(decoding: [$0.element], as: UTF16.self)))
             }
         case .undefined, .null: throw EvaluationFailure("\(value.kind) has no members")

@@ -218,9 +218,9 @@ extension Evaluation {
     mutating func spendSearch(_ pattern: Pattern, _ text: String) throws(EvaluationFailure) {
         let count = text.utf8.count + 1
         let (product, isOver) = pattern.programSize.multipliedReportingOverflow(by: count)
-        guard !isOver, product <= 100_000_000 else {
+        guard !isOver, product <= 10_000_000 else {
             throw EvaluationFailure("the text is too long for so large a pattern")
         }
-        try spend(10 + count / 8 + product / 4096)
+        try spend(10 + count / 8 + product / 512)
     }
 }

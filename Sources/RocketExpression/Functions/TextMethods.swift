@@ -90,7 +90,7 @@ extension FunctionLibrary {
         },
         .text(
             "substring",
-            [.value("start"), .optional("end")],
+            [.optional("start"), .optional("end")],
             .text,
             "The part between two places, in either order.",
             ("'abcd'.substring(3, 1)", "\"bc\"")
@@ -290,36 +290,18 @@ extension Evaluation {
         let units = try units(text)
         let part = try self.units(try self.text(arguments.value(0)))
         guard part.count <= units.count else { return -1 }
-        try spend(units.count / 16 * max(1, min(part.count, 16) / 4))
+        try spend((units.count + part.count) / 8)
         let last = units.count - part.count
         if isLast {
             let given = try double(arguments.value(1))
             let from = given.isNaN ? last : min(max(0, try whole(arguments.value(1))), last)
-            return try search(units, part, Array(stride(from: from, through: 0, by: -1)))
+            // The last one is the first of the text that is turned round.
+            let turned = TextSearch(Array(part.reversed())).first(in: Array(units.reversed()), from: last - from)
+            return turned.map { units.count - $0 - part.count } ?? -1
         }
         let from = min(max(0, try whole(arguments.value(1))), units.count)
         guard from <= last else { return -1 }
-        return try search(units, part, Array(from...last))
-    }
-
-    private mutating func search(
-        _ units: [UInt16],
-        _ part: [UInt16],
-        _ places: [Int]
-    ) throws(EvaluationFailure) -> Int {
-        var compared = 0
-        for place in places {
-            var length = 0
-            while length < part.count, units[place + length] == part[length] { length += 1 }
-            compared += length
-            // A part that almost matches everywhere costs the product of both lengths.
-            if compared > 1024 {
-                try spend(compared / 16)
-                compared = 0
-            }
-            if length == part.count { return place }
-        }
-        return -1
+        return TextSearch(part).first(in: units, from: from) ?? -1
     }
 
     fileprivate mutating func trimmed(
@@ -359,7 +341,11 @@ extension Evaluation {
     fileprivate mutating func firstMatch(_ pattern: Pattern, _ text: String) throws(EvaluationFailure) -> Pattern.Match?
     {
         try spendSearch(pattern, text)
-        return pattern.firstMatch(in: text)
+        guard let match = pattern.firstMatch(in: text) else { return nil }
+        // Each group may be all of the text.
+        try spend(match.groups.count)
+        try allocate(match.groups.reduce(0) { $0 + ($1?.count ?? 0) })
+        return match
     }
 
     fileprivate mutating func allMatches(_ pattern: Pattern, _ text: String) throws(EvaluationFailure) -> [Pattern
@@ -367,11 +353,12 @@ extension Evaluation {
     {
         try spendSearch(pattern, text)
         // Each match is a search of its own, which may look at all the rest of the text.
-        let limit = min(10_000, 200_000_000 / (text.utf8.count + 1))
+        let groups = pattern.groupCount + 1
+        let limit = min(10_000 / groups, 100_000_000 / (text.utf8.count + 1))
         let matches = pattern.allMatches(in: text, limit: limit + 1)
         guard matches.count <= limit else { throw EvaluationFailure("the pattern matches more than \(limit) times") }
-        try spend(matches.count * 4)
-        try allocate(matches.count * 64)
+        try spend(matches.count * (3 + groups))
+        try allocate(matches.count * groups * 48)
         return matches
     }
 
@@ -393,18 +380,14 @@ extension Evaluation {
             try allocate(units.count * 16)
             return .array(units.prefix(limit).map { .string(String(decoding: [$0], as: UTF16.self)) })
         }
+        try spend((units.count + part.count) / 8)
+        let search = TextSearch(part)
         var parts: [ExpressionValue] = []
         var start = 0
-        var index = 0
-        while index + part.count <= units.count, parts.count < limit {
-            if units[index] == part[0], units[index..<(index + part.count)].elementsEqual(part) {
-                parts.append(try string(units[start..<index]))
-                try spend(2)
-                index += part.count
-                start = index
-            } else {
-                index += 1
-            }
+        while parts.count < limit, let found = search.first(in: units, from: start) {
+            parts.append(try string(units[start..<found]))
+            try spend(2)
+            start = found + part.count
         }
         if parts.count < limit { parts.append(try string(units[start...])) }
         return try made(parts)
@@ -454,12 +437,16 @@ extension Evaluation {
         let template = arguments.function(1) == nil ? try self.text(arguments.value(1)) : ""
         var result = ""
         var start = 0
+        var (counted, offset) = (0, 0)
         for groups in matches {
             guard let whole = groups[0], whole.lowerBound >= start else { continue }
             result += text.part(start..<whole.lowerBound)
             if let function = arguments.function(1) {
                 var given = groups.map { $0.map { ExpressionValue.string(text.part($0)) } ?? .undefined }
-                given.append(.number(Double(text.part(0..<whole.lowerBound).utf16.count)))
+                try spend(1 + (whole.lowerBound - counted) / 16)
+                offset += text.part(counted..<whole.lowerBound).utf16.count
+                counted = whole.lowerBound
+                given.append(.number(Double(offset)))
                 given.append(.string(text))
                 result += try self.text(try function.call(&self, given))
             } else {
@@ -480,20 +467,19 @@ extension Evaluation {
         all: Bool
     ) throws(EvaluationFailure) -> [Range<Int>] {
         let (bytes, wanted) = (Array(text.utf8), Array(part.utf8))
-        try spend(bytes.count / 8)
+        try spend((bytes.count + wanted.count) / 8)
+        let search = TextSearch(wanted)
         var found: [Range<Int>] = []
         var index = 0
-        while index + wanted.count <= bytes.count {
+        while let start = search.first(in: bytes, from: index) {
             // Places within a character are none.
-            let isBoundary = index == bytes.count || bytes[index] & 0xC0 != 0x80
-            if isBoundary, bytes[index..<(index + wanted.count)].elementsEqual(wanted) {
-                found.append(index..<(index + wanted.count))
+            let isBoundary = start == bytes.count || bytes[start] & 0xC0 != 0x80
+            if isBoundary {
+                found.append(start..<(start + wanted.count))
                 try spend(1)
                 guard all else { break }
-                index += max(1, wanted.count)
-            } else {
-                index += 1
             }
+            index = start + (isBoundary ? max(1, wanted.count) : 1)
         }
         return found
     }
@@ -508,6 +494,8 @@ extension Evaluation {
         guard template.utf8.contains(UInt8(ascii: "$")), let whole = groups[0] else { return template }
         let bytes = Array(template.utf8)
         try spend(bytes.count / 8)
+        // Where no `>` follows, `$<` is what it is.
+        let lastAngle = bytes.lastIndex(of: UInt8(ascii: ">")) ?? -1
         var result: [UInt8] = []
         var index = 0
         func group(_ number: Int) -> String { groups[number].map(text.part) ?? "" }
@@ -544,7 +532,7 @@ extension Evaluation {
                     result.append(bytes[index])
                     index += 1
                 }
-            case UInt8(ascii: "<") where !names.isEmpty:
+            case UInt8(ascii: "<") where !names.isEmpty && index < lastAngle:
                 guard let end = bytes[index...].firstIndex(of: UInt8(ascii: ">")) else {
                     result.append(bytes[index])
                     index += 1

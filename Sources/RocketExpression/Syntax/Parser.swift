@@ -234,9 +234,10 @@ struct Parser {
         let start = token.start
         var left = primary()
         while true {
+            let isOptional = token.isSign("?.")
             if take(".") || take("?.") {
                 // `a?.[b]` and `a?.(b)`; a member of nothing is undefined with or without the question mark.
-                if token.isSign("[") || token.isSign("(") { continue }
+                if isOptional, token.isSign("[") || token.isSign("(") { continue }
                 guard case .name(let name) = token.kind else {
                     problem("expected a name after the point, and got \(token.shown)")
                     return left

@@ -28,10 +28,10 @@ package struct SyntaxProblem: Error, Sendable, Hashable {
     /// The message with its place, the line, and a caret under the place.
     package func shown(in source: String) -> String {
         let (line, column) = position(in: source)
-        let lines = source.split(separator: "\n", omittingEmptySubsequences: false)
-        let text = line <= lines.count ? String(lines[line - 1]) : ""
+        // By scalar: a line feed behind a carriage return is one Character with it.
+        let lines = source.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
         // A line of a megabyte would help nobody.
-        let scalars = Array(text.unicodeScalars)
+        let scalars = line <= lines.count ? lines[line - 1].filter { $0 != "\r" } : []
         let start = max(0, column - 41)
         let cut = String(String.UnicodeScalarView(scalars[min(start, scalars.count)..<min(start + 80, scalars.count)]))
         let caret = String(repeating: " ", count: column - 1 - start) + "^"

@@ -27,6 +27,11 @@ package struct WhereCondition: Sendable {
         }
     }
 
+    private static let userType = ObjectType(
+        name: "user",
+        members: [("id", .text), ("email", .text), ("roles", .array(.text))]
+    )
+
     /// Reads `where=…`.
     ///
     /// - Throws: 400 that says which part is no expression, names nothing, or can't be asked of the database; 403 where
@@ -37,15 +42,21 @@ package struct WhereCondition: Sendable {
         _ access: Access,
         now: Timestamp
     ) throws(RequestFailure) -> WhereCondition {
-        let user = ExpressionObject([
-            ("id", .string(access.principal.userID)), ("email", .string(access.principal.email)),
-            ("roles", .array(access.principal.roles.map { .string($0) })),
-        ])
+        let user = ExpressionObject(
+            userType.keys,
+            [
+                .string(access.principal.userID), .string(access.principal.email),
+                .array(access.principal.roles.map { .string($0) }),
+            ]
+        )
+        let constants: [(name: String, type: ExpressionType, value: ExpressionValue)] = [
+            ("now", .date, .date(DateValue(now))), ("user", .object(userType), .object(user)),
+        ]
         let term: WhereTerm
         do throws(ExpressionProblems) {
             term = try WhereTerm.read(
                 source,
-                constants: [("now", .date(DateValue(now))), ("user", .object(user))],
+                constants: constants.filter { entity.field($0.name) == nil && entity.relation($0.name) == nil },
                 now: DateValue(now)
             )
         } catch {
@@ -89,7 +100,8 @@ private struct WhereWriter {
         case .or(let left, let right): return join(try condition(left), " OR ", try condition(right))
         case .not(let operand): return [.sql("NOT (")] + (try condition(operand)) + [.sql(")")]
         case .path(let path, let offset): return try truthiness(try column(path, offset), offset)
-        case .comparison(let comparison, let left, let right, let offset):
+        case .comparison(let comparison, let left, let right, let isStrict, let offset):
+            if isStrict, let strict = try strictly(comparison, left, right, offset) { return strict }
             return try compare(comparison, left, right, offset)
         case .membership(let term, let items, let offset): return try membership(term, items, offset)
         case .text(let test, let term, let part, let offset): return try text(test, term, part, offset)
@@ -173,6 +185,31 @@ private struct WhereWriter {
 
     // MARK: comparisons
 
+    /// `===` where null and undefined are two things: a field is never undefined, and one of a record that is not there
+    /// is never null. Nil where it is the same as `==`.
+    private func strictly(
+        _ comparison: WhereTerm.Comparison,
+        _ left: WhereTerm,
+        _ right: WhereTerm,
+        _ offset: Int
+    ) throws(RequestFailure) -> Pieces? {
+        let paths = [left, right].compactMap { term -> [String]? in
+            if case .path(let path, _) = term { path } else { nil }
+        }
+        let values = [left, right].compactMap { term -> ExpressionValue? in
+            if case .constant(let value) = term { value } else { nil }
+        }
+        let reachesOther = paths.contains { $0.count > 1 }
+        if case .undefined? = values.first, paths.count == 1 {
+            if !reachesOther { return truth(comparison == .notEqual) }
+        } else if case .null? = values.first, paths.count == 1 {
+            if !reachesOther { return nil }
+        } else if paths.count < 2 || !reachesOther {
+            return nil
+        }
+        throw refused("the database does not tell null from undefined; write == and !=", at: offset)
+    }
+
     private mutating func compare(
         _ comparison: WhereTerm.Comparison,
         _ left: WhereTerm,
@@ -212,7 +249,7 @@ private struct WhereWriter {
             // A value that the field can't have.
             return truth(comparison == .notEqual)
         }
-        let test: Pieces = [.sql("\(column.sql) \(comparison.sql) "), bound]
+        let test: Pieces = [.sql("\(column.sql) \(comparison.within(value, column.field).sql) "), bound]
         guard holdsForNull else { return [.sql("(\(column.sql) IS NOT NULL AND ")] + test + [.sql(")")] }
         // A record that is not there has no field at all, which is less than null.
         let missing =
@@ -232,7 +269,10 @@ private struct WhereWriter {
         let isOrder = comparison != .equal && comparison != .notEqual
         switch (field.shape.type, value) {
         case (.string, .string(let text)), (.text, .string(let text)):
-            guard !text.utf8.contains(0) else { return isOrder ? .bind(.text("")) : nil }
+            guard !text.utf8.contains(0) else {
+                guard !isOrder else { throw refused("the database has no order for NUL", at: offset) }
+                return nil
+            }
             // Databases order by code point, and the language by UTF-16 unit; below the surrogates it is the same.
             guard !isOrder || text.unicodeScalars.allSatisfy({ $0.value < 0xD800 }) else {
                 throw refused("the database has another order for such characters", at: offset)
@@ -252,7 +292,7 @@ private struct WhereWriter {
             if case .number(let number) = value, !number.isFinite {
                 throw refused("a number without an end is not asked of the database", at: offset)
             }
-            return .bindNumber(field.shape.type == .float ? .number(value.nearestDouble) : value)
+            return field.shape.type == .float ? .bind(.double(value.nearestDouble)) : .bindNumber(value)
         default:
             throw refused(
                 "\"\(field.name)\" is \(field.shape.type.rawValue), and is compared with \(value.kind)",
@@ -320,8 +360,25 @@ private struct WhereWriter {
 
     // MARK: numbers
 
+    /// The largest that a computation can come to; nil for what is none.
+    private func magnitude(_ term: WhereTerm) -> Double? {
+        switch term {
+        case .constant(.number(let number)): return abs(number) == 0 || abs(number) >= 1e-6 ? abs(number) : nil
+        case .path: return 2_147_483_648
+        case .arithmetic(let op, let left, let right, _):
+            guard let a = magnitude(left), let b = magnitude(right) else { return nil }
+            // Fractions of fractions end in nothing, which one of the databases refuses.
+            if op == .multiply, (a > 0 && a < 1) || (b > 0 && b < 1) { return nil }
+            return op == .multiply ? a * b : a + b
+        default: return nil
+        }
+    }
+
     /// Whole numbers, computed as the language does, in doubles.
     private mutating func number(_ term: WhereTerm, _ offset: Int) throws(RequestFailure) -> Pieces {
+        guard let most = magnitude(term), most <= 0x1p66 else {
+            throw refused("the numbers could grow too large, or too small, for the database", at: offset)
+        }
         let type = dialect == .sqlite ? "REAL" : "DOUBLE PRECISION"
         switch term {
         case .constant(.number(let number)) where abs(number) < 1e9: return [.bind(.double(number))]
@@ -383,9 +440,17 @@ private struct WhereWriter {
         case (.decimal, .number), (.decimal, .decimal): return item.exactDecimal.map(FieldValue.decimal)
         case (.timestamp, .date(let date)): return timestamp(date)
         case (.timestamp, .string(let text)): return timestamp(DateValue(text: text))
-        case (.date, .string(let text)): return CalendarDate(text).map(FieldValue.date)
+        case (.date, .date(let date)): return day(date)
+        case (.date, .string(let text)): return day(DateValue(text: text))
         default: return nil
         }
+    }
+
+    /// The day that begins at the instant; nil where none does.
+    private func day(_ date: DateValue) -> FieldValue? {
+        guard let microseconds = date.microseconds, Self.years.contains(microseconds) else { return nil }
+        let day = Timestamp(microseconds: microseconds).date
+        return DateValue(day).microseconds == microseconds ? .date(day) : nil
     }
 
     private func timestamp(_ date: DateValue) -> FieldValue? {
@@ -428,6 +493,23 @@ extension WhereTerm.Comparison {
         case .equal: "="
         case .notEqual: "<>"
         case .less, .lessOrEqual, .greater, .greaterOrEqual: rawValue
+        }
+    }
+
+    /// For a day beside an instant within one: `day < t` holds for the day of `t` too.
+    fileprivate func within(_ value: ExpressionValue, _ field: FieldModel) -> WhereTerm.Comparison {
+        guard field.shape.type == .date else { return self }
+        let date: DateValue
+        switch value {
+        case .date(let given): date = given
+        case .string(let text): date = DateValue(text: text)
+        default: return self
+        }
+        guard let microseconds = date.microseconds, microseconds % 86_400_000_000 != 0 else { return self }
+        switch self {
+        case .less, .lessOrEqual: return .lessOrEqual
+        case .greater, .greaterOrEqual: return .greater
+        case .equal, .notEqual: return self
         }
     }
 
