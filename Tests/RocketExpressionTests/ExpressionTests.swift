@@ -145,6 +145,10 @@ struct ExpressionTests {
         ("[x => 1]", "can only be an argument"),
         ("", "expected an expression"), ("1 2", "expected the end"), ("a b", "expected the end"),
         ("07", "is no number"),
+        ("sum(record.count)", "\"list\" is an array, and this is a number"),
+        ("days('x')", "is a number, and this is none"),
+        ("Math.abs([1])", "is a number, and this is none"), ("round('x')", "is a number"),
+        ("record.status == typeof x", "no value in common"),
         ("1 & 2", "&& and ||"), ("matches(record.title, '(')", "group is not closed"), ("x.[0]", "expected a name"),
         ("sum(items, 'qty *')", "in 'qty *'"), ("sum(items, 5)", "in quotes"),
         ("len", "is called with"),
@@ -175,6 +179,29 @@ struct ExpressionTests {
             Issue.record("it compiled")
         } catch {
             #expect(error.shown[0].hasSuffix("\n  nope\n  ^"), "\(error.shown)")
+        }
+    }
+
+    @Test func anEntityTellsTheTypesOfItsFields() throws {
+        let entity = EntityDefinition(
+            name: "bill",
+            table: "bills",
+            primaryKey: .init(field: "id", type: .uuid, generated: true),
+            softDelete: false,
+            fields: [
+                FieldDefinition(name: "id", type: .uuid), FieldDefinition(name: "sum", type: .decimal),
+                FieldDefinition(name: "state", type: .string, allowedValues: [.string("new"), .string("paid")]),
+                FieldDefinition(name: "due", type: .date), FieldDefinition(name: "meta", type: .json),
+            ]
+        )
+        let environment = ExpressionEnvironment([("record", .object(ObjectType(entity)))])
+        for good in [
+            "record.sum > 1", "record.state == 'paid'", "record.due < '2026-01-01'", "record.meta.a[0].b == 1",
+        ] {
+            _ = try Program.compile(good, in: environment)
+        }
+        for bad in ["record.summ > 1", "record.state == 'old'", "record.due < 'soon'", "record.sum == 'x'"] {
+            #expect(throws: ExpressionProblems.self) { try Program.compile(bad, in: environment) }
         }
     }
 

@@ -40,7 +40,12 @@ enum ComparisonCheck {
 
     /// A field with an enum beside a text that is none of it.
     private static func choice(_ side: Side, _ other: Side) -> String? {
-        guard case .choice(let values) = side.type, case .string(let text) = other.node.kind else { return nil }
+        guard case .choice(let values) = side.type else { return nil }
+        if case .choice(let others) = other.type, Set(values).isDisjoint(with: others) {
+            return
+                "these have no value in common: \(values.joined(separator: ", ")) and \(others.joined(separator: ", "))"
+        }
+        guard case .string(let text) = other.node.kind else { return nil }
         guard !values.contains(where: { $0.utf8.elementsEqual(text.utf8) }) else { return nil }
         let list = values.map { "\"\($0)\"" }.joined(separator: ", ")
         return "this is one of \(list), and never \"\(text)\"" + suggestion(for: text, among: values)

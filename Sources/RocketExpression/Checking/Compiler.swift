@@ -630,10 +630,38 @@ struct Compiler {
             if case .function(let name, _)? = parameter, !argument.isSpread {
                 problem("\(function.signature): \"\(name)\" is a function: x => …", argument.value.start)
             }
-            if index == 0, let first { return .value(first.step) }
+            if index == 0, let first {
+                checkArgument(argument.value, first.type, parameter, function)
+                return .value(first.step)
+            }
             if let pattern = literalPattern(argument, index, function) { return .value(pattern.step) }
-            let step = compile(argument.value).step
+            let (step, type) = compile(argument.value)
+            if !argument.isSpread { checkArgument(argument.value, type, parameter, function) }
             return argument.isSpread ? .spread(step) : .value(step)
+        }
+    }
+
+    /// Tells what a parameter can't be made of.
+    private mutating func checkArgument(
+        _ node: SyntaxNode,
+        _ type: ExpressionType,
+        _ parameter: LibraryFunction.Parameter?,
+        _ function: LibraryFunction
+    ) {
+        switch parameter {
+        case .list(let name)?:
+            switch type {
+            case .any, .null, .array: break
+            default: problem("\(function.signature): \"\(name)\" is an array, and this is \(type.shown)", node.start)
+            }
+        case .number(let name)?:
+            var isNone = false
+            switch type {
+            case .array, .object, .pattern: isNone = true
+            default: if case .string(let text) = node.kind { isNone = NumberText.number(text).isNaN }
+            }
+            if isNone { problem("\(function.signature): \"\(name)\" is a number, and this is none", node.start) }
+        default: break
         }
     }
 

@@ -67,6 +67,14 @@ package final class ObjectType: Sendable, Hashable {
         types = members.map(\.type)
     }
 
+    /// A record of an entity.
+    package convenience init(_ entity: EntityDefinition) {
+        self.init(
+            name: entity.name,
+            members: entity.fields.map { ($0.name, ExpressionType(field: $0.type, allowedValues: $0.allowedValues)) }
+        )
+    }
+
     func type(of member: String) -> ExpressionType? { keys.index(of: member).map { types[$0] } }
 
     package static func == (left: ObjectType, right: ObjectType) -> Bool { left === right }

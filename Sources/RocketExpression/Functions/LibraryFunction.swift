@@ -14,6 +14,10 @@ package struct LibraryFunction: Sendable {
 
     package enum Parameter: Sendable, Hashable {
         case value(String)
+        /// An array, or null for none.
+        case list(String)
+        /// What a number can be made of.
+        case number(String)
         case optional(String)
         /// Any number of values.
         case rest(String)
@@ -25,15 +29,15 @@ package struct LibraryFunction: Sendable {
 
         package var name: String {
             switch self {
-            case .value(let name), .optional(let name), .rest(let name), .function(let name, _),
-                .optionalFunction(let name, _), .valueOrFunction(let name, _):
+            case .value(let name), .list(let name), .number(let name), .optional(let name), .rest(let name),
+                .function(let name, _), .optionalFunction(let name, _), .valueOrFunction(let name, _):
                 name
             }
         }
 
         var isRequired: Bool {
             switch self {
-            case .value, .function, .valueOrFunction: true
+            case .value, .list, .number, .function, .valueOrFunction: true
             case .optional, .rest, .optionalFunction: false
             }
         }
@@ -46,7 +50,7 @@ package struct LibraryFunction: Sendable {
         var functionParameters: Int? {
             switch self {
             case .function(_, let count), .optionalFunction(_, let count), .valueOrFunction(_, let count): count
-            case .value, .optional, .rest: nil
+            case .value, .list, .number, .optional, .rest: nil
             }
         }
     }
@@ -86,7 +90,9 @@ package struct LibraryFunction: Sendable {
     package var signature: String {
         let list = parameters.map { parameter in
             switch parameter {
-            case .value(let name), .function(let name, _), .valueOrFunction(let name, _): name
+            case .value(let name), .list(let name), .number(let name), .function(let name, _),
+                .valueOrFunction(let name, _):
+                name
             case .optional(let name), .optionalFunction(let name, _): name + "?"
             case .rest(let name): "…" + name
             }

@@ -11,7 +11,7 @@ extension FunctionLibrary {
         _ ofDouble: @escaping OfDouble,
         _ ofDecimal: OfDecimal? = nil
     ) -> LibraryFunction {
-        LibraryFunction(.namespace("Math"), name, [.value("x")], .any, summary, example) {
+        LibraryFunction(.namespace("Math"), name, [.number("x")], .any, summary, example) {
             (_, arguments, run) throws(EvaluationFailure) in
             switch try run.numeric(arguments.value(0)) {
             case .decimal(let number):
@@ -73,7 +73,7 @@ extension FunctionLibrary {
         LibraryFunction(
             .namespace("Math"),
             "pow",
-            [.value("base"), .value("exponent")],
+            [.number("base"), .number("exponent")],
             .any,
             "A power, as ** gives it.",
             ("Math.pow(2, 10)", "1024")

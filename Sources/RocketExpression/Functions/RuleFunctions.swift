@@ -24,7 +24,7 @@ extension FunctionLibrary {
         LibraryFunction(
             .global,
             "sum",
-            [.value("list"), .optionalFunction("value", parameters: 2)],
+            [.list("list"), .optionalFunction("value", parameters: 2)],
             .any,
             "The sum of a list, or of a value of each element: a function, or a text that names members. Null counts as nothing.",
             ("sum([{a: 2, b: 3}, {a: 1, b: 4}], 'a * b')", "10")
@@ -38,7 +38,7 @@ extension FunctionLibrary {
         LibraryFunction(
             .global,
             "avg",
-            [.value("list"), .optionalFunction("value", parameters: 2)],
+            [.list("list"), .optionalFunction("value", parameters: 2)],
             .any,
             "The mean of a list, or of a value of each element; null for none.",
             ("avg([1, 2, 6])", "3")
@@ -52,7 +52,7 @@ extension FunctionLibrary {
         LibraryFunction(
             .global,
             "min",
-            [.value("list"), .optionalFunction("value", parameters: 2)],
+            [.list("list"), .optionalFunction("value", parameters: 2)],
             .any,
             "The least of a list, or of a value of each element; null for none.",
             ("min([3, 1, 2])", "1")
@@ -60,7 +60,7 @@ extension FunctionLibrary {
         LibraryFunction(
             .global,
             "max",
-            [.value("list"), .optionalFunction("value", parameters: 2)],
+            [.list("list"), .optionalFunction("value", parameters: 2)],
             .any,
             "The greatest of a list, or of a value of each element; null for none.",
             ("max([{n: 3}, {n: 7}], x => x.n)", "7")
@@ -68,7 +68,7 @@ extension FunctionLibrary {
         LibraryFunction(
             .global,
             "count",
-            [.value("list"), .optionalFunction("condition", parameters: 2)],
+            [.list("list"), .optionalFunction("condition", parameters: 2)],
             .number,
             "How many elements a list has, or for how many the condition holds.",
             ("count([1, 2, 3], x => x > 1)", "2")
@@ -88,7 +88,7 @@ extension FunctionLibrary {
         LibraryFunction(
             .global,
             "days",
-            [.value("n")],
+            [.number("n")],
             .number,
             "So many days in milliseconds.",
             ("days(2)", "172800000")
@@ -98,7 +98,7 @@ extension FunctionLibrary {
         LibraryFunction(
             .global,
             "hours",
-            [.value("n")],
+            [.number("n")],
             .number,
             "So many hours in milliseconds.",
             ("hours(1.5)", "5400000")
@@ -122,7 +122,7 @@ extension FunctionLibrary {
         LibraryFunction(
             .global,
             "round",
-            [.value("x"), .optional("digits")],
+            [.number("x"), .optional("digits")],
             .any,
             "A number to so many fraction digits, halves away from zero.",
             ("round(2.345, 2)", "2.35")
