@@ -1,11 +1,13 @@
+import Foundation
 import RocketEngine
 import RocketModel
 import RocketTestSupport
+import Synchronization
 import Testing
 
 struct PasswordHasherTests {
-    private static func hasher(cost: Int = 4, running: Int = 2, waiting: Int = 64) -> PasswordHasher {
-        PasswordHasher(cost: cost, maximumRunning: running, maximumWaiting: waiting) { count in
+    private static func hasher() -> PasswordHasher {
+        PasswordHasher(cost: 4) { count in
             (0..<count).map { _ in UInt8.random(in: 0...255) }
         }
     }
@@ -34,9 +36,32 @@ struct PasswordHasherTests {
         #expect(PasswordPolicy.problem(with: "eight888") == nil)
     }
 
+    /// Holds those who hash until it is opened.
+    private final class Gate: Sendable {
+        private let isClosed = Atomic(false)
+
+        func close() { isClosed.store(true, ordering: .sequentiallyConsistent) }
+        func open() { isClosed.store(false, ordering: .sequentiallyConsistent) }
+
+        func pass() {
+            while isClosed.load(ordering: .sequentiallyConsistent) { Thread.sleep(forTimeInterval: 0.001) }
+        }
+    }
+
     @Test func tooManyAtOnceAreRefused() async throws {
-        let hasher = Self.hasher(cost: 9, running: 1, waiting: 2)
-        let refused = await withTaskGroup(of: Bool.self) { group in
+        let gate = Gate()
+        let hasher = PasswordHasher(cost: 4, maximumRunning: 1, maximumWaiting: 2) { count in
+            gate.pass()
+            return Array(repeating: 7, count: count)
+        }
+        gate.close()
+        // Were fewer turned away, the others would wait for good.
+        let watchdog = Task {
+            try await Task.sleep(for: .seconds(30))
+            gate.open()
+        }
+        defer { watchdog.cancel() }
+        let answers = await withTaskGroup(of: Bool.self) { group in
             for _ in 0..<30 {
                 group.addTask {
                     do {
@@ -47,9 +72,15 @@ struct PasswordHasherTests {
                     }
                 }
             }
-            return await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+            // One works and two wait, for as long as the gate is closed: all others are turned away at once.
+            var answers: [Bool] = []
+            for await isRefused in group {
+                answers.append(isRefused)
+                if answers.count == 27 { gate.open() }
+            }
+            return answers
         }
-        #expect(refused >= 1)
+        #expect(answers == Array(repeating: true, count: 27) + Array(repeating: false, count: 3))
         #expect(try await hasher.hash("password").hasPrefix("$2b$"))
     }
 }
