@@ -109,7 +109,7 @@ struct PostgresTests {
             let ended = Count()
             let slow = (0..<6).map { _ in
                 Task {
-                    _ = try await database.read([Self.number("SELECT pg_sleep(3)")])
+                    _ = try await database.read([Self.number("SELECT pg_sleep(5)")])
                     ended.value.withLock { $0 += 1 }
                 }
             }
