@@ -109,7 +109,10 @@ struct WhereTests {
             let op = one(["==", "!=", "<", "<=", ">", ">=", "===", "!=="])
             let equal = one(["==", "!=", "===", "!=="])
             let text = one(["'open'", "'paid'", "''", "'Ärger'", "'a\\'b'", "'10'", "\"OPEN\"", "'z'"])
-            let number = one(["0", "1", "-1", "5", "0.1", "19.9", "1e3", "-2.5", "9007199254740993", "1e20"])
+            let number = one([
+                "0", "1", "-1", "5", "0.1", "19.9", "1e3", "-2.5", "9007199254740993", "1e20", "-9223372036854775808",
+                "-1e30",
+            ])
             switch random.next() % 25 {
             case 0: return "\(one(["title", "status", "other"])) \(op) \(text)"
             case 1: return "\(text) \(op) \(one(["title", "status"]))"
@@ -179,6 +182,40 @@ struct WhereTests {
                 )
             }
             #expect(answered > runs / 2)
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func longConditionsAreAnsweredAndDeepOnesRefused(store: TestStore) async throws {
+        try await Self.run(store) { app, _ async throws in
+            func status(_ source: String) async throws -> Int {
+                let query = source.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
+                return try await app.get("task?where=\(query)").status
+            }
+            let many = { (text: String, count: Int) in Array(repeating: text, count: count) }
+            #expect(try await status(many("count == 1", 150).joined(separator: " || ")) == 200)
+            #expect(try await status(many("boss.name == 'x'", 55).joined(separator: " && ")) == 200)
+            #expect(try await status(many("!", 101).joined() + "active") == 200)
+            #expect(try await status("count" + many(" + 1", 15).joined() + " > 5") == 200)
+            #expect(
+                try await status(
+                    many("(count == 1 || (limit == 2 && ", 10).joined() + "active" + many("))", 10).joined()
+                ) == 200
+            )
+            #expect(try await status("count" + many(" + 1", 90).joined() + " > 5") == 400)
+            #expect(try await status(many("!(count == 1 || ", 30).joined() + "active" + many(")", 30).joined()) == 400)
+            #expect(try await status(many("boss.name == 'x'", 70).joined(separator: " && ")) == 400)
+            for (condition, total) in [
+                ("big == -9223372036854775808", 0), ("big <= -9223372036854775808", 0),
+                ("big == -9223372036854775807", 0),
+                ("big in [-9223372036854775808]", 0), ("big < 1e30", 60), ("big > 9223372036854775808", 0),
+            ] {
+                let query = condition.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
+                #expect(
+                    try await app.get("task?where=\(query)")["meta"]["total"] == TestJSON(.integer(total)),
+                    "\(condition)"
+                )
+            }
         }
     }
 

@@ -27,6 +27,11 @@ package struct WhereCondition: Sendable {
         }
     }
 
+    /// Relations of all paths together: a database plans each.
+    private static let maximumHops = 60
+    /// What SQLite's parser takes, with room.
+    private static let maximumLevels = 24
+
     private static let userType = ObjectType(
         name: "user",
         members: [("id", .text), ("email", .text), ("roles", .array(.text))]
@@ -62,6 +67,12 @@ package struct WhereCondition: Sendable {
         } catch {
             throw .parameter("where", error.shown.joined(separator: "\n"))
         }
+        guard term.hops <= maximumHops else {
+            throw .parameter("where", "The condition leads through more than \(maximumHops) relations")
+        }
+        guard term.levels <= maximumLevels else {
+            throw .parameter("where", "The condition has more than \(maximumLevels) levels of ( ), ! and + - *")
+        }
         var writer = WhereWriter(source: source, entity: entity, access: access)
         return WhereCondition(pieces: try writer.condition(term))
     }
@@ -96,8 +107,9 @@ private struct WhereWriter {
     mutating func condition(_ term: WhereTerm) throws(RequestFailure) -> Pieces {
         switch term {
         case .constant(let value): return truth(value.isTruthy)
-        case .and(let left, let right): return join(try condition(left), " AND ", try condition(right))
-        case .or(let left, let right): return join(try condition(left), " OR ", try condition(right))
+        case .and: return try join(term.operands, " AND ")
+        case .or: return try join(term.operands, " OR ")
+        case .not(.not(let operand)): return try condition(operand)
         case .not(let operand): return [.sql("NOT (")] + (try condition(operand)) + [.sql(")")]
         case .path(let path, let offset): return try truthiness(try column(path, offset), offset)
         case .comparison(let comparison, let left, let right, let isStrict, let offset):
@@ -111,8 +123,14 @@ private struct WhereWriter {
         }
     }
 
-    private func join(_ left: Pieces, _ word: String, _ right: Pieces) -> Pieces {
-        [.sql("(")] + left + [.sql(word)] + right + [.sql(")")]
+    /// A chain of one operator is one level, however long it is.
+    private mutating func join(_ operands: [WhereTerm], _ word: String) throws(RequestFailure) -> Pieces {
+        var pieces: Pieces = [.sql("(")]
+        for (index, operand) in operands.enumerated() {
+            if index > 0 { pieces.append(.sql(word)) }
+            pieces += try condition(operand)
+        }
+        return pieces + [.sql(")")]
     }
 
     private func truthiness(_ column: Column, _ offset: Int) throws(RequestFailure) -> Pieces {
@@ -245,6 +263,7 @@ private struct WhereWriter {
             }
         }
         let holdsForNull = WhereTerm.holds(comparison, .null, value)
+        if let certain = beyondWholeNumbers(comparison, column, value, holdsForNull) { return certain }
         guard let bound = try bindable(value, column.field, comparison, offset) else {
             // A value that the field can't have.
             return truth(comparison == .notEqual)
@@ -257,6 +276,28 @@ private struct WhereWriter {
                 WhereTerm.holds(comparison, .undefined, value) ? nil : " AND \(exists)"
             } ?? ""
         return [.sql("((\(column.sql) IS NULL\(missing)) OR (\(column.sql) IS NOT NULL AND ")] + test + [.sql("))")]
+    }
+
+    /// What a comparison with a number says that no whole number of 64 bits reaches; nil for any other.
+    private func beyondWholeNumbers(
+        _ comparison: WhereTerm.Comparison,
+        _ column: Column,
+        _ value: ExpressionValue,
+        _ holdsForNull: Bool
+    ) -> Pieces? {
+        guard column.field.shape.type.isWhole, let exact = value.exactDecimal, exact.isWhole, exact.int64 == nil else {
+            return nil
+        }
+        let holds =
+            switch comparison {
+            case .equal: false
+            case .notEqual: true
+            case .less, .lessOrEqual: !exact.isNegative
+            case .greater, .greaterOrEqual: exact.isNegative
+            }
+        let missing = comparison == .notEqual ? "" : column.exists.map { " AND \($0)" } ?? ""
+        let ofNull = holdsForNull ? " OR (\(column.sql) IS NULL\(missing))" : ""
+        return [.sql("(\(holds ? "\(column.sql) IS NOT NULL" : "FALSE")\(ofNull))")]
     }
 
     /// The value as the field's column is compared with it; nil for one that the field can't have.
@@ -291,6 +332,9 @@ private struct WhereWriter {
             (.bigint, .decimal), (.int, .decimal), (.float, .decimal):
             if case .number(let number) = value, !number.isFinite {
                 throw refused("a number without an end is not asked of the database", at: offset)
+            }
+            if field.shape.type.isWhole, dialect == .sqlite, let whole = value.exactDecimal?.int64 {
+                return .bind(.whole(whole))
             }
             return field.shape.type == .float ? .bind(.double(value.nearestDouble)) : .bindNumber(value)
         default:
@@ -484,6 +528,45 @@ private struct WhereWriter {
             condition = [.sql("right(\(column.sql), length("), value, .sql("::TEXT)) = "), value, .sql("::TEXT")]
         }
         return [.sql("(\(column.sql) IS NOT NULL AND ")] + condition + [.sql(")")]
+    }
+}
+
+extension WhereTerm {
+    /// The operands of a chain of one operator.
+    fileprivate var operands: [WhereTerm] {
+        var operands: [WhereTerm] = []
+        var rest = [self]
+        while let term = rest.popLast() {
+            switch (self, term) {
+            case (.and, .and(let left, let right)), (.or, .or(let left, let right)): rest += [right, left]
+            default: operands.append(term)
+            }
+        }
+        return operands
+    }
+
+    /// How many parentheses stand within each other.
+    fileprivate var levels: Int {
+        switch self {
+        case .and, .or: 1 + (operands.map(\.levels).max() ?? 0)
+        case .not(.not(let operand)): operand.levels
+        case .not(let operand): 1 + operand.levels
+        case .comparison(_, let left, let right, _, _), .arithmetic(_, let left, let right, _):
+            1 + max(left.levels, right.levels)
+        case .constant, .path, .membership, .text: 1
+        }
+    }
+
+    /// How many relations all paths lead through.
+    fileprivate var hops: Int {
+        switch self {
+        case .path(let path, _): path.count - 1
+        case .and, .or: operands.reduce(0) { $0 + $1.hops }
+        case .not(let operand): operand.hops
+        case .comparison(_, let left, let right, _, _), .arithmetic(_, let left, let right, _): left.hops + right.hops
+        case .membership(let term, _, _), .text(_, let term, _, _): term.hops
+        case .constant: 0
+        }
     }
 }
 
