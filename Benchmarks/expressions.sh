@@ -11,8 +11,10 @@ bench=.build/release/expression-benchmark
 # Allocations are counted by valgrind, where it is there: those of more evaluations less those of fewer.
 command -v valgrind >/dev/null || exit 0
 allocations() {
-    valgrind --tool=memcheck "$bench" "$1" 2>&1 >/dev/null | sed -nE 's/.*total heap usage: ([0-9,]+) allocs.*/\1/p' | tr -d ,
+    valgrind --tool=memcheck "$bench" "$1" "$2" 2>&1 >/dev/null | sed -nE 's/.*total heap usage: ([0-9,]+) allocs.*/\1/p' | tr -d ,
 }
-few=$(allocations 6000)
-many=$(allocations 16000)
-echo "allocations: $(((many - few) * 10 / 10000)) tenths of one for an evaluation of each of the rules, together"
+for rule in 0 1 2; do
+    few=$(allocations 6000 $rule)
+    many=$(allocations 16000 $rule)
+    echo "rule $rule: $(((many - few) / 1000)) tenths of an allocation for an evaluation"
+done

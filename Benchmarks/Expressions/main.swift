@@ -3,7 +3,7 @@ import RocketModel
 
 // Nanoseconds that an expression takes to compile and to run, on typical rules over a record of twelve fields.
 //
-//     expression-benchmark [count of evaluations]
+//     expression-benchmark [count of evaluations] [which rule, from 0]
 //
 // valgrind says how many allocations a run has: `Benchmarks/expressions.sh` takes the difference of two runs.
 
@@ -55,7 +55,8 @@ func nanoseconds(_ repetitions: Int, _ work: () throws -> Void) rethrows -> Doub
     return (Double(taken.seconds) * 1e9 + Double(taken.attoseconds) / 1e9) / Double(max(1, repetitions))
 }
 
-for (name, source) in rules {
+let chosen = CommandLine.arguments.dropFirst(2).first.flatMap(Int.init)
+for (index, (name, source)) in rules.enumerated() where chosen == nil || chosen == index {
     let program = try Program.compile(source, in: environment)
     var truths = 0
     let run = try nanoseconds(count) { if try program.value(values, now: now).isTruthy { truths += 1 } }
