@@ -824,26 +824,11 @@ extension Evaluation {
         }
     }
 
-    /// What `...` puts into an object.
+    /// What `...` puts into an object; of what has no members, nothing.
     mutating func spread(
         _ value: ExpressionValue
     ) throws(EvaluationFailure) -> [(name: String, value: ExpressionValue)] {
-        switch value {
-        case .object(let object):
-            try spend(object.values.count)
-            return object.members
-        case .array(let items):
-            try spend(items.count)
-            return items.enumerated().map { (String($0.offset), $0.element) }
-        case .string(let text):
-            let units = try units(text)
-            try spend(units.count)
-            try allocateNow(units.count * 96)
-            return units.enumerated().map {
-                (String($0.offset), .string(String(decoding: [$0.element], as: UTF16.self)))
-            }
-        default: return []
-        }
+        value.isNullish ? [] : try members(value)
     }
 
     mutating func arguments(_ parts: [Compiler.ArgumentPart]) throws(EvaluationFailure) -> [Argument] {

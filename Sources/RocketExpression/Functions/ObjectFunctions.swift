@@ -123,7 +123,8 @@ extension FunctionLibrary {
 }
 
 extension Evaluation {
-    fileprivate mutating func members(
+    /// The members of a value, each with its name: of arrays and texts their places.
+    mutating func members(
         _ value: ExpressionValue
     ) throws(EvaluationFailure) -> [(name: String, value: ExpressionValue)] {
         switch value {

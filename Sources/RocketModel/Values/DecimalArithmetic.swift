@@ -1,4 +1,4 @@
-// Exact arithmetic on ``DecimalNumber`` (spec page 02, part 4). It is in charge of values and their bounds; which
+// Exact arithmetic on ``DecimalNumber``. It is in charge of values and their bounds; which
 // operator means what, and what a number that is no decimal becomes, belongs to the expression language.
 //
 // Every result is canonical: no trailing zeros in the fraction and no negative zero, whatever the operands' scale.

@@ -1,7 +1,7 @@
 /// An exact decimal number of any length: a sign, digits and the place of the point. `1.50` keeps its zero
 /// (its scale is 2) and is equal to `1.5`.
 ///
-/// This type reads, writes, compares and scales; arithmetic belongs to the expression language.
+/// This type reads, writes, compares and scales; its arithmetic is in `DecimalArithmetic`.
 package struct DecimalNumber: Sendable {
     /// Whether the number is below zero; zero is never negative.
     package let isNegative: Bool
