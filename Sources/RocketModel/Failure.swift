@@ -28,6 +28,14 @@ package enum ViolatedRule: String, Sendable {
     case type
     case required
     case `enum`
+    case min
+    case max
+    case minLength = "min_length"
+    case maxLength = "max_length"
+    case pattern
+    case expression
+    case computed
+    case stateMachine = "state_machine"
     case relation
 }
 

@@ -92,7 +92,7 @@ struct ReadPlannerTests {
         let id = "AAAAAAAA-0000-4000-8000-000000000001"
         let byKey = try ReadPlanner.one(
             id: id,
-            view: RecordView.parse(QueryString("fields=title")),
+            view: RecordView.parse(QueryString("fields=title")).view,
             of: entity,
             grant: grant
         )

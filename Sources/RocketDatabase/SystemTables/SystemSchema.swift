@@ -23,6 +23,7 @@ package enum SystemSchema: Sendable {
                     """,
                 ] + Self.accountTables(prefix: "_"),
                 [Self.insertVersion(.accountsVersion)],
+                Self.outboxTables,
             ]
         case .management:
             [
@@ -46,6 +47,23 @@ package enum SystemSchema: Sendable {
     private static func insertVersion(_ key: MetaKey) -> String {
         "INSERT INTO \"_meta\" (\"key\", \"value\") VALUES ('\(key.rawValue)', 1)"
     }
+
+    /// What is done after a commit is written in its transaction: calls and events.
+    private static let outboxTables = [
+        """
+        CREATE TABLE "_webhook_logs" ("id" TEXT PRIMARY KEY NOT NULL, "webhook_id" TEXT, "entity" TEXT NOT NULL,
+        "record_id" TEXT NOT NULL, "hook" TEXT NOT NULL, "url" TEXT NOT NULL, "method" TEXT NOT NULL,
+        "request_headers" TEXT NOT NULL, "request_body" TEXT NOT NULL, "response_status" INTEGER,
+        "response_body" TEXT, "status" TEXT NOT NULL, "attempt" INTEGER NOT NULL, "max_attempts" INTEGER NOT NULL,
+        "next_retry_at" BIGINT, "error" TEXT, "idempotency_key" TEXT NOT NULL, "duration_ms" BIGINT,
+        "created_at" BIGINT NOT NULL, "updated_at" BIGINT NOT NULL)
+        """,
+        """
+        CREATE TABLE "_events" ("id" TEXT PRIMARY KEY NOT NULL, "event" TEXT NOT NULL, "payload" TEXT NOT NULL,
+        "entity" TEXT NOT NULL, "record_id" TEXT NOT NULL, "record" TEXT NOT NULL, "user" TEXT NOT NULL,
+        "created_at" BIGINT NOT NULL)
+        """,
+    ]
 
     private static func accountTables(prefix: String) -> [String] {
         [

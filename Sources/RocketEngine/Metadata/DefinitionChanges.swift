@@ -17,7 +17,7 @@ package enum DefinitionChanges {
                 guard definitions.entity(entity.name) == nil else { throw nameTaken("entity", entity.name) }
                 var changed = definitions
                 changed.entities.append(entity)
-                return try compiled(changed, prefix: "entities[\(changed.entities.count - 1)].")
+                return try compiled(changed, from: definitions, prefix: "entities[\(changed.entities.count - 1)].")
             }
         )
     }
@@ -41,7 +41,7 @@ package enum DefinitionChanges {
                 changed.entities[index] = entity
                 try refuseRename(from: old, to: entity, definitions)
                 try refuseRemovedFields(from: old, to: entity, definitions)
-                return try compiled(changed, prefix: "entities[\(index)].")
+                return try compiled(changed, from: definitions, prefix: "entities[\(index)].")
             }
         )
     }
@@ -56,7 +56,12 @@ package enum DefinitionChanges {
             try precondition?.require(entity.json)
             let users = definitions.users(ofEntity: name)
             guard users.isEmpty || cascades else { throw inUse("The entity \"\(name)\"", by: users) }
-            return definitions.removingEntity(name)
+            return try removing(
+                definitions.removingEntity(name),
+                from: definitions,
+                cascades: cascades,
+                "The entity \"\(name)\""
+            )
         }
     }
 
@@ -115,7 +120,7 @@ package enum DefinitionChanges {
                 guard definitions.relation(relation.name) == nil else { throw nameTaken("relation", relation.name) }
                 var changed = definitions
                 changed.relations.append(relation)
-                return try compiled(changed, prefix: "relations[\(changed.relations.count - 1)].")
+                return try compiled(changed, from: definitions, prefix: "relations[\(changed.relations.count - 1)].")
             }
         )
     }
@@ -139,18 +144,22 @@ package enum DefinitionChanges {
                 }
                 var changed = definitions
                 changed.relations[index] = relation
-                return try compiled(changed, prefix: "relations[\(index)].")
+                return try compiled(changed, from: definitions, prefix: "relations[\(index)].")
             }
         )
     }
 
-    package static func removeRelation(_ name: String, precondition: Precondition?) -> MetadataWriter.Change {
+    package static func removeRelation(
+        _ name: String,
+        cascades: Bool,
+        precondition: Precondition?
+    ) -> MetadataWriter.Change {
         { definitions in
             guard let relation = definitions.relation(name) else { throw relationNotFound(name, definitions) }
             try precondition?.require(relation.json)
             var changed = definitions
             changed.relations.removeAll { $0.name == name }
-            return changed
+            return try removing(changed, from: definitions, cascades: cascades, "The relation \"\(name)\"")
         }
     }
 
@@ -164,17 +173,53 @@ package enum DefinitionChanges {
     // MARK: parts
 
     /// Compiles the changed set for its violations; those of the one definition at hand lose their prefix.
-    private static func compiled(_ definitions: DefinitionSet, prefix: String) throws(RequestFailure) -> DefinitionSet {
-        let violations = SnapshotCompiler.violations(in: definitions).map { detail in
-            guard let field = detail.field, field.hasPrefix(prefix) else { return detail }
-            return FailureDetail(
-                field: String(field.dropFirst(prefix.count)),
-                rule: detail.rule,
-                message: detail.message
+    ///
+    /// - Parameter prefix: of the definition at hand, with what follows it: `rules[3].`
+    static func compiled(
+        _ changed: DefinitionSet,
+        from definitions: DefinitionSet,
+        prefix: String
+    ) throws(RequestFailure) -> DefinitionSet {
+        let structural = SnapshotCompiler.structuralViolations(in: changed)
+        guard structural.isEmpty else { throw .validation(structural.map { $0.without(prefix) }) }
+        let broken = newlyBroken(changed, from: definitions, butFor: prefix)
+        if let own = broken.first(where: { "\($0.path)." == prefix }) {
+            throw .validation(own.violations.map { $0.without(prefix) })
+        }
+        guard broken.isEmpty else {
+            throw RequestFailure(
+                .conflict,
+                "Other metadata relies on what would change",
+                details: broken.flatMap(\.violations)
             )
         }
-        guard violations.isEmpty else { throw .validation(violations) }
-        return definitions
+        return changed
+    }
+
+    /// The rules and state machines that a change would break; those that were broken before are not its fault.
+    static func newlyBroken(
+        _ changed: DefinitionSet,
+        from definitions: DefinitionSet,
+        butFor prefix: String = ""
+    ) -> [BrokenDefinition] {
+        let broken = SnapshotCompiler.broken(in: changed)
+        guard !broken.isEmpty else { return [] }
+        let before = Set(SnapshotCompiler.broken(in: definitions).map(\.definition.id))
+        return broken.filter { "\($0.path)." == prefix || !before.contains($0.definition.id) }
+    }
+
+    /// What is left when something is taken away, without what relied on it.
+    static func removing(
+        _ changed: DefinitionSet,
+        from definitions: DefinitionSet,
+        cascades: Bool,
+        _ what: String
+    ) throws(RequestFailure) -> DefinitionSet {
+        let broken = newlyBroken(changed, from: definitions).map(\.definition)
+        guard broken.isEmpty || cascades else { throw inUse(what, by: broken.map(definitions.describe)) }
+        var left = changed
+        left.others.removeAll { other in broken.contains { $0.id == other.id } }
+        return left
     }
 
     private static func nameTaken(_ kind: String, _ name: String) -> RequestFailure {
@@ -213,5 +258,13 @@ extension Precondition {
                 "The definition has changed since the version that If-Match names"
             )
         }
+    }
+}
+
+extension FailureDetail {
+    /// The detail as the definition at hand itself would have it.
+    fileprivate func without(_ prefix: String) -> FailureDetail {
+        guard let field, field.hasPrefix(prefix) else { return self }
+        return FailureDetail(field: String(field.dropFirst(prefix.count)), rule: rule, message: message)
     }
 }

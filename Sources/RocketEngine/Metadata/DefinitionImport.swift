@@ -112,7 +112,7 @@ package struct DefinitionImport: Sendable {
                     changed.relations.append(relation)
                 }
             }
-            let violations = try addOthers(to: &changed, &conflicts, newID)
+            let violations = try addOthers(to: &changed, &conflicts, &places, newID)
             guard conflicts.isEmpty else {
                 throw RequestFailure(
                     .conflict,
@@ -120,7 +120,9 @@ package struct DefinitionImport: Sendable {
                     details: conflicts
                 )
             }
-            let all = violations + SnapshotCompiler.violations(in: changed).map { $0.moved(places) }
+            let structural = SnapshotCompiler.structuralViolations(in: changed).map { $0.moved(places) }
+            let broken = structural.isEmpty ? DefinitionChanges.newlyBroken(changed, from: definitions) : []
+            let all = violations + structural + broken.flatMap(\.violations).map { $0.moved(places) }
             guard all.isEmpty else { throw RequestFailure.validation(all) }
             return changed
         }
@@ -129,6 +131,7 @@ package struct DefinitionImport: Sendable {
     private func addOthers(
         to changed: inout DefinitionSet,
         _ conflicts: inout [FailureDetail],
+        _ places: inout [String: String],
         _ newID: () -> UniqueID
     ) throws -> [FailureDetail] {
         var violations: [FailureDetail] = []
@@ -136,6 +139,7 @@ package struct DefinitionImport: Sendable {
         for (kind, path, object) in others {
             let (content, problems) = StoredDefinition.read(object, kind: kind, path: path, fields: fields)
             violations += problems
+            guard problems.isEmpty else { continue }
             let definition = StoredDefinition(kind: kind, id: newID().text, content: content)
             let sameKind = changed.others.filter { $0.kind == kind }
             if sameKind.contains(where: { $0.content == content }) { continue }
@@ -143,6 +147,7 @@ package struct DefinitionImport: Sendable {
                 conflicts.append(.taken(path, "\"\(name)\""))
                 continue
             }
+            places["\(kind.rawValue)[\(sameKind.count)]"] = path
             changed.others.append(definition)
         }
         return violations

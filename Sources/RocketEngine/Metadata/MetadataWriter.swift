@@ -51,7 +51,8 @@ package struct MetadataWriter: Sendable {
 /// A change of the metadata that is in force.
 package struct MetadataChange: Sendable {
     package let snapshot: AppSnapshot
-    /// What the change did without, and why: constraints that the rows in the tables do not allow.
+    /// What the change did without, and why: constraints that the rows in the tables do not allow; and states that
+    /// nothing leads to.
     package let warnings: [String]
 }
 
@@ -137,7 +138,7 @@ private struct MetadataScript: TransactionScript {
         guard let keys = plan?.foreignKeys.decide(results) else {
             preconditionFailure("constraints are made after they are planned")
         }
-        warnings = keys.warnings
+        warnings = keys.warnings + StateReachability.warnings(from: old, to: snapshot.definitions)
         state = .constrained
         // Rows come in any order; whether each names rows that exist is asked at the end.
         let steps = keys.steps + (rows == nil ? [] : [dialect.deferForeignKeys])

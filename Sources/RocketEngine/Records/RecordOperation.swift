@@ -70,12 +70,13 @@ extension RecordOperation {
     ) throws -> any TransactionScript<OperationOutcome> {
         let grant = try setting.access.grant(.create, on: model)
         let (now, newID) = (setting.dependencies.now(), setting.dependencies.newID)
-        guard model.isNested(payload) else {
+        let logic = setting.access.snapshot.logic(of: model)
+        guard model.isNested(payload) || logic?.createsAlone == false else {
             let plan = try WritePlanner.create(payload, in: model, grant: grant, now: now, newID: newID)
             return CreateScript(plan: plan, slugs: setting.slugs)
         }
         let tree = try WriteTree.create(payload, in: model, grant: grant, now: now, newID: newID)
-        return TreeScript(tree: tree, id: "", precondition: nil, slugs: setting.slugs)
+        return TreeScript(tree: tree, id: "", precondition: nil, setting)
     }
 
     private func updateScript(
@@ -86,71 +87,13 @@ extension RecordOperation {
     ) throws -> any TransactionScript<OperationOutcome> {
         let grant = try setting.access.grant(.update, on: model)
         let (now, newID) = (setting.dependencies.now(), setting.dependencies.newID)
-        guard model.isNested(payload) || model.changesLinks(payload) else {
+        let isJudged = setting.access.snapshot.logic(of: model)?.judgesWrites ?? false
+        guard isJudged || model.isNested(payload) || model.changesLinks(payload) else {
             let plan = try WritePlanner.update(payload, id: id, in: model, grant: grant, precondition: precondition)
             return UpdateScript(plan: plan, id: id, now: now, slugs: setting.slugs)
         }
         let tree = try WriteTree.update(payload, id: id, in: model, grant: grant, now: now, newID: newID)
-        return TreeScript(tree: tree, id: id, precondition: precondition, slugs: setting.slugs)
-    }
-}
-
-/// The stored row, where its version counts or other rows go with it; what goes with it; the row itself.
-private struct DeleteScript: TransactionScript {
-    private enum State {
-        case start
-        case found
-        case following
-        case deleted(position: Int)
-    }
-
-    private let plan: DeletePlan
-    private let id: String
-    private var cascade: CascadeRun?
-    private var state = State.start
-
-    init(plan: DeletePlan, id: String) {
-        self.plan = plan
-        self.id = id
-        cascade = plan.cascade
-    }
-
-    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
-        switch state {
-        case .start:
-            guard plan.precondition != nil || plan.cascade != nil else { return delete([]) }
-            state = .found
-            return .run([plan.storedRow])
-        case .found:
-            guard let row = results[0].rows.first else { throw RequestFailure.recordNotFound(plan.entity, id) }
-            try plan.precondition?.require(results[0].json)
-            guard cascade != nil else { return delete([]) }
-            cascade?.add(row, of: plan.entity, isGone: plan.isGone)
-            return follow()
-        case .following:
-            try cascade?.take(results)
-            return follow()
-        case .deleted(let position):
-            guard results[position].changes > 0 || cascade != nil else {
-                throw RequestFailure.recordNotFound(plan.entity, id)
-            }
-            return .done(.deleted(plan.key))
-        }
-    }
-
-    private mutating func follow() -> TransactionStep<OperationOutcome> {
-        let statements = cascade?.statements() ?? []
-        guard statements.isEmpty else {
-            state = .following
-            return .run(statements)
-        }
-        return delete(cascade?.changes ?? [])
-    }
-
-    /// What goes with the row has the row itself in it.
-    private mutating func delete(_ changes: [SQLStatement]) -> TransactionStep<OperationOutcome> {
-        state = .deleted(position: 0)
-        return .finish(changes.isEmpty ? [plan.statement] : changes)
+        return TreeScript(tree: tree, id: id, precondition: precondition, setting)
     }
 }
 

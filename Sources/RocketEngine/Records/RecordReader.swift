@@ -1,5 +1,5 @@
 package import RocketDatabase
-import RocketModel
+package import RocketModel
 package import RocketPlanning
 
 /// A page of records.
@@ -19,6 +19,8 @@ package struct StoredRecord: Sendable {
     package let tag: String
     /// The key as text, where the record was written.
     package let key: String?
+    /// The states that it can go to, where they are asked for.
+    package var transitions: JSONObject?
 }
 
 /// Runs read plans.
@@ -130,6 +132,9 @@ private struct OneScript: TransactionScript {
     private var index = 0
     private var row: [UInt8]?
     private var includes: IncludeRun?
+    private var transitions: ReachableStates?
+    /// How many of the statements that run are for the transitions.
+    private var transitionCount = 0
 
     init(plan: ReadOnePlan, entity: EntityModel, atOnce: Bool) {
         self.plan = plan
@@ -139,31 +144,44 @@ private struct OneScript: TransactionScript {
 
     mutating func next(_ results: [StatementResult]) throws -> TransactionStep<StoredRecord?> {
         if row != nil {
-            try includes?.take(results)
+            if transitionCount > 0 { transitions?.take(Array(results.prefix(transitionCount))) }
+            try includes?.take(Array(results.dropFirst(transitionCount)))
+            transitionCount = 0
             return try proceed()
         }
         if var found = results.first(where: { $0.rowCount > 0 }) {
             row = found.json
+            var related: [SQLStatement] = []
+            if let values = found.rows.first {
+                transitions = plan.transitions
+                transitions?.begin(values)
+                related = transitions?.statements ?? []
+                transitionCount = related.count
+            }
             if !plan.includes.isEmpty {
                 found.json = try RecordReader.shown(found.json, plan, entity)
                 found.rowEnds = [found.json.count]
                 includes = IncludeRun(plan.includes, of: entity, root: found, positions: plan.includes.linkColumns)
             }
-            return try proceed()
+            return try proceed(related)
         }
         guard index < plan.attempts.count else { return .done(nil) }
         let next = atOnce ? plan.attempts[index...] : plan.attempts[index...index]
         index += next.count
-        return index == plan.attempts.count && plan.includes.isEmpty ? .finish(Array(next)) : .run(Array(next))
+        let isAll = index == plan.attempts.count && plan.includes.isEmpty && plan.transitions == nil
+        return isAll ? .finish(Array(next)) : .run(Array(next))
     }
 
-    private mutating func proceed() throws -> TransactionStep<StoredRecord?> {
-        let statements = includes?.statements() ?? []
+    /// - Parameter related: statements of the transitions, that run first.
+    private mutating func proceed(_ related: [SQLStatement] = []) throws -> TransactionStep<StoredRecord?> {
+        let statements = related + (includes?.statements() ?? [])
         guard statements.isEmpty else {
             return includes?.isAtLastLevel ?? true ? .finish(statements) : .run(statements)
         }
         guard let row else { return .done(nil) }
         let shown = try includes?.assembled() ?? RecordReader.shown(row, plan, entity)
-        return .done(StoredRecord(json: shown, tag: RecordVersion.tag(ofRow: row), key: nil))
+        var record = StoredRecord(json: shown, tag: RecordVersion.tag(ofRow: row), key: nil)
+        record.transitions = transitions?.json
+        return .done(record)
     }
 }

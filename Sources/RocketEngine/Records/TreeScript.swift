@@ -9,7 +9,9 @@ struct TreeScript: TransactionScript {
         case start
         case stored(skipped: Int)
         case facts
+        case related
         case lookups
+        case judgingDeletes
         case writing(skipped: Int)
         case reading
     }
@@ -25,16 +27,27 @@ struct TreeScript: TransactionScript {
     private var lookedUp: TreeLookups?
     private var slugs: TreeSlugs?
     private var cascade: CascadeRun?
+    private var deleteRules: DeleteRules?
     private var writer: TreeWriter?
     private var includes: IncludeRun?
-    /// How many of the statements that run are the writer's.
+    /// What is recorded to be done after the commit.
+    private var outbox: [SQLStatement] = []
+    private let recorder: EventRecorder
+    /// How many of the statements that run are the writer's, and the outbox's.
     private var writeCount = 0
+    private var outboxCount = 0
 
-    init(tree: WriteTree, id: String, precondition: Precondition?, slugs: MadeSlugs) {
+    init(tree: WriteTree, id: String, precondition: Precondition?, _ setting: OperationSetting) {
         self.tree = tree
         self.id = id
         self.precondition = precondition
-        made = slugs
+        made = setting.slugs
+        recorder = EventRecorder(
+            principal: tree.access.principal,
+            now: tree.now,
+            newID: setting.dependencies.newID,
+            store: OutboxStore(tree.snapshot.dialect)
+        )
     }
 
     mutating func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
@@ -53,8 +66,16 @@ struct TreeScript: TransactionScript {
         case .facts:
             try tree.takeFacts(results)
             return try gatherFacts()
+        case .related:
+            tree.takeRelated(results)
+            try tree.judge()
+            return try judge()
         case .lookups:
             return try takeLookups(results)
+        case .judgingDeletes:
+            deleteRules?.take(results)
+            try deleteRules?.judge()
+            return try write()
         case .writing(let skipped):
             return try takeWritten(results[skipped...])
         case .reading:
@@ -79,7 +100,19 @@ struct TreeScript: TransactionScript {
             state = .facts
             return .run(statements)
         }
-        try tree.requireValid()
+        return try judge()
+    }
+
+    /// Rows that actions make are judged after those whose actions they are.
+    private mutating func judge() throws -> TransactionStep<OperationOutcome> {
+        repeat {
+            let statements = tree.relatedStatements()
+            guard statements.isEmpty else {
+                state = .related
+                return .run(statements)
+            }
+            try tree.judge()
+        } while !tree.isJudged
         lookups = TreeLookups(tree)
         slugs = TreeSlugs(tree)
         cascade = tree.cascade
@@ -88,7 +121,7 @@ struct TreeScript: TransactionScript {
 
     private mutating func lookUp(_ first: [SQLStatement]) throws -> TransactionStep<OperationOutcome> {
         let statements = first + (slugs?.statements() ?? []) + (cascade?.statements() ?? [])
-        guard !statements.isEmpty else { return try write() }
+        guard !statements.isEmpty else { return try judgeDeletes() }
         state = .lookups
         return .run(statements)
     }
@@ -108,6 +141,19 @@ struct TreeScript: TransactionScript {
         return try lookUp([])
     }
 
+    /// The rows that go with those that are deleted have rules of their own.
+    private mutating func judgeDeletes() throws -> TransactionStep<OperationOutcome> {
+        guard let rows = cascade?.judgedRows, !rows.isEmpty else { return try write() }
+        let rules = DeleteRules(rows, tree.access, now: tree.now)
+        deleteRules = rules
+        guard rules.statements.isEmpty else {
+            state = .judgingDeletes
+            return .run(rules.statements)
+        }
+        try deleteRules?.judge()
+        return try write()
+    }
+
     // MARK: writing
 
     private mutating func write() throws -> TransactionStep<OperationOutcome> {
@@ -117,6 +163,7 @@ struct TreeScript: TransactionScript {
             slugs.apply(to: &tree)
         }
         made.note(tree)
+        outbox = recorder.statements(tree.effects, of: tree)
         writer = TreeWriter(tree, stored: stored)
         return try writeMore(after: cascade?.changes ?? [])
     }
@@ -126,7 +173,8 @@ struct TreeScript: TransactionScript {
         writeCount = writes.count
         let isAtEnd = writer?.isAtEnd ?? true
         let reads = isAtEnd ? firstReads() : []
-        let statements = first + writes + reads
+        if isAtEnd { outboxCount = outbox.count }
+        let statements = first + writes + (isAtEnd ? outbox : []) + reads
         guard !statements.isEmpty else { return try readMore() }
         state = .writing(skipped: first.count)
         // What is read for the answer may be refused for its size, and then nothing must have changed; below a new
@@ -151,7 +199,7 @@ struct TreeScript: TransactionScript {
         let isAtEnd = writer?.isAtEnd ?? true
         guard isAtEnd else { return try writeMore() }
         if includes != nil {
-            try includes?.take(Array(results.dropFirst(writeCount)))
+            try includes?.take(Array(results.dropFirst(writeCount + outboxCount)))
         }
         return try readMore()
     }

@@ -7,6 +7,18 @@ package struct EvaluationFailure: Error, Sendable, Hashable {
     }
 }
 
+/// What the runs of several programs may spend together; each by itself has its own bound beside it.
+package struct EvaluationBudget: Sendable {
+    private(set) var steps: Int
+
+    /// - Parameter steps: as ``Evaluation/stepBudget`` counts them.
+    package init(steps: Int) {
+        self.steps = steps
+    }
+
+    mutating func spend(_ count: Int) { steps -= count }
+}
+
 /// One run of a program: what it may still spend, and the values of its names. Nothing in it outlives the run.
 package struct Evaluation: ~Copyable {
     /// Nodes and elements that one run may look at: a few milliseconds.

@@ -55,6 +55,26 @@ package final class Program: Sendable {
         return try step(&run)
     }
 
+    /// Gives the expression's value as one of several that share a budget, which a run that fails has spent as well.
+    ///
+    /// - Throws: what can't be done, or is over its own budget or the shared one.
+    package func value(
+        _ names: [ExpressionValue],
+        now: DateValue,
+        within budget: inout EvaluationBudget
+    ) throws(EvaluationFailure) -> ExpressionValue {
+        let given = min(Evaluation.stepBudget, budget.steps)
+        guard given > 0 else { throw EvaluationFailure("the expressions of this request take too many steps together") }
+        var run = Evaluation(
+            names: names,
+            parameterCount: parameterCount,
+            now: now,
+            budget: (given, Evaluation.memoryBudget)
+        )
+        defer { budget.spend(given - max(run.steps, 0)) }
+        return try step(&run)
+    }
+
     /// Gives the value as `JSON.stringify` writes it; undefined is null.
     package func json(_ names: [ExpressionValue], now: DateValue) throws(EvaluationFailure) -> String {
         var run = Evaluation(names: names, parameterCount: parameterCount, now: now)

@@ -188,3 +188,15 @@ extension Evaluation {
         return true
     }
 }
+
+extension ExpressionValue {
+    /// The value as `JSON.stringify` writes it; undefined is null.
+    ///
+    /// - Throws: where it is too large to be written.
+    package func jsonText() throws(EvaluationFailure) -> String {
+        var run = Evaluation(names: [], parameterCount: 0, now: .invalid)
+        var writer = JSONWriter()
+        guard try run.write(self, &writer) else { return "null" }
+        return String(decoding: writer.bytes, as: UTF8.self)
+    }
+}

@@ -52,17 +52,8 @@ package struct DefinitionSet: Sendable, Hashable {
         )
     }
 
-    private func describe(_ definition: StoredDefinition) -> String {
-        let kind =
-            switch definition.kind {
-            case .entities: "entity"
-            case .relations: "relation"
-            case .rules: "rule"
-            case .stateMachines: "state machine"
-            case .workflows: "workflow"
-            case .permissions: "permission"
-            case .webhooks: "webhook"
-            }
-        return definition.name.map { "\(kind) \"\($0)\"" } ?? "\(kind) \(definition.id)"
+    /// A definition in words for the client: `rule 0199…`.
+    package func describe(_ definition: StoredDefinition) -> String {
+        definition.name.map { "\(definition.kind.noun) \"\($0)\"" } ?? "\(definition.kind.noun) \(definition.id)"
     }
 }

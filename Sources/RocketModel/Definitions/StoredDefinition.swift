@@ -1,5 +1,5 @@
-// The kinds of metadata that are kept, exported and imported with their shape checked, and that no part of the
-// engine acts on: rules, state machines, workflows, permissions, webhooks.
+// The kinds of metadata that are kept as they were given, once their shape is checked: rules and state machines, which
+// planning compiles; workflows, permissions and webhooks, which no part of the engine acts on yet.
 
 /// The kinds of metadata, as the export spells them.
 package enum DefinitionKind: String, Sendable, CaseIterable {
@@ -10,6 +10,19 @@ package enum DefinitionKind: String, Sendable, CaseIterable {
     case workflows
     case permissions
     case webhooks
+
+    /// One of them, in words for the client.
+    package var noun: String {
+        switch self {
+        case .entities: "entity"
+        case .relations: "relation"
+        case .rules: "rule"
+        case .stateMachines: "state machine"
+        case .workflows: "workflow"
+        case .permissions: "permission"
+        case .webhooks: "webhook"
+        }
+    }
 }
 
 /// A definition that is stored as it was given, once its shape has been checked.
@@ -47,88 +60,14 @@ package struct StoredDefinition: Sendable, Hashable {
         switch kind {
         case .entities, .relations:
             preconditionFailure("entities and relations have definitions of their own")
-        case .rules: readRule(&reader, &content, fields)
-        case .stateMachines: readStateMachine(&reader, &content, fields)
+        case .rules: content = RuleDefinition.read(&reader, fields).json
+        case .stateMachines: content = StateMachineDefinition.read(&reader, fields).json
         case .workflows: readWorkflow(&reader, &content, fields)
         case .permissions: readPermission(&reader, &content, fields)
         case .webhooks: readWebhook(&reader, &content, fields)
         }
         reader.refuseUnknownMembers()
         return (content, reader.violations)
-    }
-
-    private static func readRule(
-        _ reader: inout DefinitionReader,
-        _ content: inout JSONObject,
-        _ fields: [String: [String]]
-    ) {
-        let entity = readEntity(&reader, fields)
-        content["entity"] = .string(entity)
-        content["hook"] = .string(reader.oneOf("hook", ["before_write", "before_delete"], default: "before_write"))
-        let type = reader.oneOf("type", ["field", "expression", "computed"], default: nil)
-        content["type"] = .string(type)
-        if let definition = reader.requiredObject("definition") {
-            var inner = DefinitionReader(definition, path: reader.path(to: "definition"))
-            if type != "expression" {
-                readFieldName(&inner, "field", of: entity, fields)
-            } else {
-                _ = inner.string("field")
-            }
-            if type == "field" {
-                _ = inner.requiredString("operator")
-                _ = inner.value("value")
-            } else {
-                _ = inner.requiredString("expression")
-                _ = inner.array("related_load")
-            }
-            if type != "computed" {
-                _ = inner.string("message")
-                _ = inner.boolean("stop_on_fail", default: false)
-            }
-            inner.refuseUnknownMembers()
-            reader.include(inner.violations)
-            content["definition"] = .object(definition)
-        }
-        content["priority"] = .integer(reader.whole("priority", in: -1_000_000...1_000_000) ?? 0)
-        content["active"] = .boolean(reader.boolean("active", default: true))
-    }
-
-    private static func readStateMachine(
-        _ reader: inout DefinitionReader,
-        _ content: inout JSONObject,
-        _ fields: [String: [String]]
-    ) {
-        let entity = readEntity(&reader, fields)
-        content["entity"] = .string(entity)
-        content["field"] = .string(readFieldName(&reader, "field", of: entity, fields))
-        if let definition = reader.requiredObject("definition") {
-            var inner = DefinitionReader(definition, path: reader.path(to: "definition"))
-            let initial = inner.requiredString("initial")
-            var transitions: [JSONValue] = []
-            for (transition, path) in inner.objects("transitions") ?? [] {
-                var step = DefinitionReader(transition, path: path)
-                var from: [JSONValue] = []
-                if case .string(let state)? = transition["from"] {
-                    _ = step.value("from")
-                    from = [.string(state)]
-                } else {
-                    from = (step.strings("from") ?? []).map(JSONValue.string)
-                }
-                if from.isEmpty { step.violate("from", .required, "is required: a state, or an array of states") }
-                var written: JSONObject = ["from": .array(from), "to": .string(step.requiredString("to"))]
-                if let roles = step.strings("roles") { written["roles"] = .array(roles.map(JSONValue.string)) }
-                if let guardText = step.string("guard") { written["guard"] = .string(guardText) }
-                written["actions"] = .array(step.array("actions") ?? [])
-                step.refuseUnknownMembers()
-                inner.include(step.violations)
-                transitions.append(.object(written))
-            }
-            if definition["transitions"] ?? .null == .null { inner.violate("transitions", .required, "is required") }
-            inner.refuseUnknownMembers()
-            reader.include(inner.violations)
-            content["definition"] = ["initial": .string(initial), "transitions": .array(transitions)]
-        }
-        content["active"] = .boolean(reader.boolean("active", default: true))
     }
 
     private static func readWorkflow(
@@ -141,8 +80,8 @@ package struct StoredDefinition: Sendable, Hashable {
             var inner = DefinitionReader(trigger, path: reader.path(to: "trigger"))
             _ = inner.oneOf("type", ["state_change", "record", "event", "schedule"], default: nil)
             if trigger["entity"] != nil {
-                let entity = readEntity(&inner, fields)
-                if trigger["field"] != nil { readFieldName(&inner, "field", of: entity, fields) }
+                let entity = inner.entity(in: fields)
+                if trigger["field"] != nil { inner.fieldName("field", of: entity, fields) }
             }
             reader.include(inner.violations)
             content["trigger"] = .object(trigger)
@@ -167,7 +106,7 @@ package struct StoredDefinition: Sendable, Hashable {
         _ content: inout JSONObject,
         _ fields: [String: [String]]
     ) {
-        content["entity"] = .string(readEntity(&reader, fields))
+        content["entity"] = .string(reader.entity(in: fields))
         content["action"] = .string(reader.oneOf("action", ["read", "create", "update", "delete"], default: nil))
         content["roles"] = .array((reader.strings("roles") ?? []).map(JSONValue.string))
         content["conditions"] = .array(reader.readConditions("conditions"))
@@ -179,21 +118,12 @@ package struct StoredDefinition: Sendable, Hashable {
         _ content: inout JSONObject,
         _ fields: [String: [String]]
     ) {
-        content["entity"] = .string(readEntity(&reader, fields))
+        content["entity"] = .string(reader.entity(in: fields))
         let hooks = ["after_write", "before_write", "after_delete", "before_delete"]
         let hook = reader.oneOf("hook", hooks, default: "after_write")
         content["hook"] = .string(hook)
-        let url = reader.requiredString("url")
-        if !url.isEmpty, !url.hasPrefix("http://"), !url.hasPrefix("https://") {
-            reader.violate("url", .type, "expected an http or https address")
-        }
-        content["url"] = .string(url)
-        content["method"] = .string(reader.oneOf("method", ["POST", "PUT", "PATCH", "GET", "DELETE"], default: "POST"))
-        let headers = reader.object("headers") ?? JSONObject()
-        for member in headers.members where member.value.stringValue == nil {
-            reader.violate("headers.\(member.name)", .type, "expected a string, got \(member.value.kind)")
-        }
-        content["headers"] = .object(headers)
+        let call = WebhookCall.read(&reader)
+        for member in call.json.members { content[member.name] = member.value }
         content["condition"] = .string(reader.string("condition") ?? "")
         let isAsync = hook.hasPrefix("after")
         if reader.boolean("async", default: isAsync) != isAsync {
@@ -210,40 +140,10 @@ package struct StoredDefinition: Sendable, Hashable {
         reader.include(inner.violations)
         content["active"] = .boolean(reader.boolean("active", default: true))
     }
-
-    private static func readEntity(_ reader: inout DefinitionReader, _ fields: [String: [String]]) -> String {
-        let entity = reader.requiredString("entity")
-        if !entity.isEmpty, fields[entity] == nil {
-            reader.violate(
-                "entity",
-                .unknown,
-                "there is no entity \"\(entity)\"" + suggestion(for: entity, among: fields.keys)
-            )
-        }
-        return entity
-    }
-
-    @discardableResult
-    private static func readFieldName(
-        _ reader: inout DefinitionReader,
-        _ name: String,
-        of entity: String,
-        _ fields: [String: [String]]
-    ) -> String {
-        let field = reader.requiredString(name)
-        if let known = fields[entity], !field.isEmpty, !known.contains(field) {
-            reader.violate(
-                name,
-                .unknown,
-                "\"\(entity)\" has no field \"\(field)\"" + suggestion(for: field, among: known)
-            )
-        }
-        return field
-    }
 }
 
 extension DefinitionReader {
-    fileprivate mutating func oneOf(_ name: String, _ words: [String], default fallback: String?) -> String {
+    mutating func oneOf(_ name: String, _ words: [String], default fallback: String?) -> String {
         guard let text = string(name) else {
             if let fallback { return fallback }
             if object[name] == nil || object[name] == .null {
@@ -258,7 +158,30 @@ extension DefinitionReader {
         return text
     }
 
-    fileprivate mutating func requiredObject(_ name: String) -> JSONObject? {
+    /// The name of an entity that there is.
+    mutating func entity(_ name: String = "entity", in fields: [String: [String]]) -> String {
+        let entity = requiredString(name)
+        if !entity.isEmpty, fields[entity] == nil {
+            violate(name, .unknown, "there is no entity \"\(entity)\"" + suggestion(for: entity, among: fields.keys))
+        }
+        return entity
+    }
+
+    /// The name of a field that the entity has.
+    @discardableResult
+    mutating func fieldName(_ name: String, of entity: String, _ fields: [String: [String]]) -> String {
+        let field = requiredString(name)
+        if let known = fields[entity], !field.isEmpty, !known.contains(field) {
+            violate(
+                name,
+                .unknown,
+                "\"\(entity)\" has no field \"\(field)\"" + suggestion(for: field, among: known)
+            )
+        }
+        return field
+    }
+
+    mutating func requiredObject(_ name: String) -> JSONObject? {
         let before = violations.count
         if let object = object(name) { return object }
         if violations.count == before { violate(name, .required, "is required") }

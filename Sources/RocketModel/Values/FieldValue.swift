@@ -34,11 +34,11 @@ package enum FieldValue: Sendable, Hashable {
 package struct CoercionFailure: Error, Sendable, Hashable {
     package let message: String
 
-    init(expected: String, got: String) {
+    package init(expected: String, got: String) {
         message = "expected \(expected), got \(got)"
     }
 
-    init(_ message: String) {
+    package init(_ message: String) {
         self.message = message
     }
 }

@@ -15,14 +15,7 @@ package struct FieldCondition: Sendable {
     ) throws(RequestFailure) -> FieldCondition {
         let type = field.shape.type
         let comparison = try comparison(rest, filter)
-        let isAllowed =
-            switch comparison {
-            case .equal, .notEqual, .isIn, .isNotIn: type.isComparable
-            case .greater, .greaterOrEqual, .less, .lessOrEqual: type.isOrdered
-            case .like, .ilike, .contains, .startsWith: type.isText
-            case .isNull: true
-            }
-        guard isAllowed else {
+        guard comparison.isAllowed(on: type) else {
             throw .parameter(
                 filter.parameter,
                 "\"\(comparison.rawValue)\" does not go with \"\(field.name)\", which is \(type.rawValue)"
@@ -100,7 +93,11 @@ package struct FieldCondition: Sendable {
     }
 
     /// Matching costs up to the product of both lengths.
-    private static let maximumPatternLength = 1000
+    static let maximumPatternLength = 1000
+
+    static func isBadPattern(_ pattern: String) -> Bool {
+        pattern.utf8.count > maximumPatternLength || endsInEscape(pattern)
+    }
 
     private static func endsInEscape(_ pattern: String) -> Bool {
         pattern.utf8.reversed().prefix { $0 == UInt8(ascii: "\\") }.count % 2 == 1
@@ -164,6 +161,18 @@ package struct FieldCondition: Sendable {
             sql.append("starts_with(\(column), ")
             sql.bind(values[0])
             sql.append(")")
+        }
+    }
+}
+
+extension FilterOperator {
+    /// Whether fields of a type can be compared so.
+    func isAllowed(on type: FieldType) -> Bool {
+        switch self {
+        case .equal, .notEqual, .isIn, .isNotIn: type.isComparable
+        case .greater, .greaterOrEqual, .less, .lessOrEqual: type.isOrdered
+        case .like, .ilike, .contains, .startsWith: type.isText
+        case .isNull: true
         }
     }
 }

@@ -18,4 +18,6 @@ package struct ReadOnePlan: Sendable {
     /// The columns that the client asked for, as indexes into the entity's fields; nil for all.
     package let projection: [Int]?
     package let includes: Includes
+    /// The states that the record can go to now; nil where nobody asks.
+    package let transitions: ReachableStates?
 }

@@ -75,19 +75,21 @@ package enum ReadPlanner {
 
     /// One record by its key or, beside it, by its slug. A text that can be neither names no record.
     ///
+    /// - Parameter transitions: what is to say where the record can go, where that is asked.
     /// - Throws: 400 for unknown `fields`, 404 `NOT_FOUND`.
     package static func one(
         id: String,
         view: RecordView,
+        transitions: ReachableStates? = nil,
         of entity: EntityModel,
         grant: Grant
     ) throws(RequestFailure) -> ReadOnePlan {
         precondition(grant.entity == entity.name && grant.action == .read, "a read is planned with its own grant")
         let projection = try projection(view.fields, entity)
         let includes = try IncludePlanner.plan(view, of: entity, grant.access)
-        let output: StatementOutput = includes.isEmpty ? .json(entity.rowShape) : .valuesAndJSON(entity.rowShape)
         // What goes on in a transaction has a connection of its own.
-        let isBrief = includes.isEmpty
+        let isBrief = includes.isEmpty && transitions == nil
+        let output: StatementOutput = isBrief ? .json(entity.rowShape) : .valuesAndJSON(entity.rowShape)
         var attempts: [SQLStatement] = []
         if let key = keyValue(id, entity) {
             attempts.append(
@@ -107,7 +109,7 @@ package enum ReadPlanner {
             attempts.append(sql.statement(output, isBrief: isBrief))
         }
         guard !attempts.isEmpty else { throw .recordNotFound(entity, id) }
-        return ReadOnePlan(attempts: attempts, projection: projection, includes: includes)
+        return ReadOnePlan(attempts: attempts, projection: projection, includes: includes, transitions: transitions)
     }
 
     /// The key that a text in a path means, or nil where it can't be a key of this entity.

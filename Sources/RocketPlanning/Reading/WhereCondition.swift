@@ -32,11 +32,6 @@ package struct WhereCondition: Sendable {
     /// What SQLite's parser takes, with room.
     private static let maximumLevels = 24
 
-    private static let userType = ObjectType(
-        name: "user",
-        members: [("id", .text), ("email", .text), ("roles", .array(.text))]
-    )
-
     /// Reads `where=…`.
     ///
     /// - Throws: 400 that says which part is no expression, names nothing, or can't be asked of the database; 403 where
@@ -47,15 +42,8 @@ package struct WhereCondition: Sendable {
         _ access: Access,
         now: Timestamp
     ) throws(RequestFailure) -> WhereCondition {
-        let user = ExpressionObject(
-            userType.keys,
-            [
-                .string(access.principal.userID), .string(access.principal.email),
-                .array(access.principal.roles.map { .string($0) }),
-            ]
-        )
         let constants: [(name: String, type: ExpressionType, value: ExpressionValue)] = [
-            ("now", .date, .date(DateValue(now))), ("user", .object(userType), .object(user)),
+            ("now", .date, .date(DateValue(now))), ("user", .object(.user), access.principal.expressionValue),
         ]
         let term: WhereTerm
         do throws(ExpressionProblems) {

@@ -31,10 +31,10 @@ package struct RecordView: Sendable, Hashable {
 
     package init() {}
 
-    /// A view by itself, as a read of one record takes it.
+    /// A view by itself, as a read of one record takes it: there, it may ask for transitions as well.
     ///
     /// - Throws: 400 `INVALID_PARAMETER` for what is not a parameter of a view.
-    package static func parse(_ query: QueryString) throws(RequestFailure) -> RecordView {
+    package static func parse(_ query: QueryString) throws(RequestFailure) -> (view: RecordView, transitions: Bool) {
         var view = RecordView()
         var others: [QueryString.Parameter] = []
         for parameter in query.parameters {
@@ -44,8 +44,13 @@ package struct RecordView: Sendable, Hashable {
                 others.append(parameter)
             }
         }
-        try view.read(try QueryString(unchecked: others).values(of: parameterNames))
-        return view
+        let values = try QueryString(unchecked: others).values(of: parameterNames + ["transitions"])
+        try view.read(values)
+        switch values["transitions"] {
+        case "true": return (view, true)
+        case "false", nil: return (view, false)
+        case let value?: throw .parameter("transitions", "\"transitions\" is true or false, not \"\(value)\"")
+        }
     }
 
     mutating func read(_ values: [String: String]) throws(RequestFailure) {

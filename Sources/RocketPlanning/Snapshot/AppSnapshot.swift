@@ -1,3 +1,4 @@
+import RocketExpression
 package import RocketModel
 
 /// What an app is at one moment: all metadata, compiled. A request takes one snapshot when it begins and never
@@ -8,12 +9,24 @@ package struct AppSnapshot: Sendable {
     package let definitions: DefinitionSet
     package let dialect: SQLDialect
     private let entities: [String: EntityModel]
+    private let logics: [String: EntityLogic]
+    /// What expressions know of each entity's records; only where there are rules or state machines.
+    let recordTypes: [String: ObjectType]
 
-    init(version: Int64, definitions: DefinitionSet, dialect: SQLDialect, entities: [String: EntityModel]) {
+    init(
+        version: Int64,
+        definitions: DefinitionSet,
+        dialect: SQLDialect,
+        entities: [String: EntityModel],
+        logics: [String: EntityLogic] = [:],
+        recordTypes: [String: ObjectType] = [:]
+    ) {
         self.version = version
         self.definitions = definitions
         self.dialect = dialect
         self.entities = entities
+        self.logics = logics
+        self.recordTypes = recordTypes
     }
 
     package static func empty(_ dialect: SQLDialect) -> AppSnapshot {
@@ -26,6 +39,16 @@ package struct AppSnapshot: Sendable {
     }
 
     package func model(_ name: String) -> EntityModel? { entities[name] }
+
+    /// The rules and state machines of an entity; nil where it has none.
+    package func logic(of entity: EntityModel) -> EntityLogic? {
+        logics.isEmpty ? nil : logics[entity.name]
+    }
+
+    /// A rule that is not saved, by itself.
+    func trial(of rule: RuleDefinition) -> (logic: EntityLogic?, violations: [FailureDetail]) {
+        RuleCompiler.trial(rule, entities)
+    }
 
     /// The columns of an index of the tables that the metadata makes; none where it is not known.
     package func columns(ofIndex name: String) -> [String] {

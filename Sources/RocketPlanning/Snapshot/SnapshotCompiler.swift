@@ -4,14 +4,29 @@ package import RocketModel
 // is checked when it is read; what it says of others is checked here.
 
 package enum SnapshotCompiler {
-    /// - Throws: every violation at once, with the place of each: `relations[2].target`.
+    /// A rule or a state machine that can't be run does not keep the app from being served: what it judges is refused.
+    ///
+    /// - Throws: every other violation at once, with the place of each: `relations[2].target`.
     package static func compile(
         _ definitions: DefinitionSet,
         version: Int64,
         dialect: SQLDialect
     ) throws(RequestFailure) -> AppSnapshot {
-        let violations = violations(in: definitions)
+        let violations = structuralViolations(in: definitions)
         guard violations.isEmpty else { throw .validation(violations) }
+        let models = models(definitions, dialect)
+        let rules = RuleCompiler(definitions, models)
+        return AppSnapshot(
+            version: version,
+            definitions: definitions,
+            dialect: dialect,
+            entities: models,
+            logics: rules.logics,
+            recordTypes: rules.recordTypes
+        )
+    }
+
+    private static func models(_ definitions: DefinitionSet, _ dialect: SQLDialect) -> [String: EntityModel] {
         var models: [String: EntityModel] = [:]
         for entity in definitions.entities {
             models[entity.name] = EntityModel(
@@ -21,11 +36,22 @@ package enum SnapshotCompiler {
                 dialect: dialect
             )
         }
-        return AppSnapshot(version: version, definitions: definitions, dialect: dialect, entities: models)
+        return models
+    }
+
+    /// Everything that is wrong, with the path of the definition within its kind.
+    package static func violations(in definitions: DefinitionSet) -> [FailureDetail] {
+        let violations = structuralViolations(in: definitions)
+        return violations.isEmpty ? broken(in: definitions).flatMap(\.violations) : violations
+    }
+
+    /// The rules and state machines that can't be run, of definitions whose entities and relations hold.
+    package static func broken(in definitions: DefinitionSet) -> [BrokenDefinition] {
+        RuleCompiler(definitions, models(definitions, .sqlite)).broken
     }
 
     /// Every dangling or clashing name, with the path of the definition within its kind.
-    package static func violations(in definitions: DefinitionSet) -> [FailureDetail] {
+    package static func structuralViolations(in definitions: DefinitionSet) -> [FailureDetail] {
         var violations: [FailureDetail] = []
         var tables: [String: String] = [:]
         for (index, entity) in definitions.entities.enumerated() {

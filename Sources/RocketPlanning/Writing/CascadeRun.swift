@@ -9,6 +9,8 @@ package struct CascadeRun: Sendable {
         var isGone: Bool
         /// The fields by which relations lead on from the row.
         var links: [Int: FieldValue]
+        /// The whole row, where rules are to judge it.
+        var row: [SQLValue]?
     }
 
     /// Rows that go with those above.
@@ -73,6 +75,25 @@ package struct CascadeRun: Sendable {
         } else {
             frontier.append((entity, [key], row.isGone))
         }
+    }
+
+    /// The rows that go along relations, for their own rules to judge: all but those of which ``add(_:of:isGone:)`` told.
+    package var judgedRows: [PlannedRow] {
+        entityOrder.flatMap { name -> [PlannedRow] in
+            guard let entity = snapshot.model(name) else { return [] }
+            return (doomed[name] ?? [:]).values.compactMap { $0.row }
+                .sorted { left, right in Self.keyText(left, entity) < Self.keyText(right, entity) }
+                .map { PlannedRow.deleted($0, of: entity, origin: .cascade) }
+        }
+    }
+
+    private static func keyText(_ row: [SQLValue], _ entity: EntityModel) -> String {
+        entity.dialect.fieldValue(row[entity.keyIndex], entity.key.shape).json.jsonText
+    }
+
+    /// The fields that are read of rows that go along relations.
+    private func readFields(_ entity: EntityModel) -> [Int] {
+        snapshot.logic(of: entity)?.judgesDeletes == true ? Array(entity.fields.indices) : Self.linkFields(entity)
     }
 
     /// The fields by which relations lead on from rows of an entity.
@@ -226,7 +247,8 @@ package struct CascadeRun: Sendable {
     private func step(_ behind: Behind, _ which: Which, isGone: Bool) -> Step {
         let other = behind.other
         var sql = SQLBuilder(other.dialect)
-        let columns = Self.linkFields(other).map { other.fields[$0].column }
+        var columns = readFields(other).map { other.fields[$0].column }
+        if other.softDelete { columns.append("CASE WHEN \(other.deletedAtColumn) IS NULL THEN 1 ELSE 0 END") }
         sql.append("SELECT \(columns.joined(separator: ", ")) FROM \(other.table) WHERE ")
         appendBehind(behind, which, prefix: "", to: &sql)
         sql.append(" ORDER BY \(other.key.column) LIMIT ")
@@ -286,14 +308,21 @@ package struct CascadeRun: Sendable {
                 "More than \(Self.maximumRows) records would go with it; delete those of \(step.other.name) first"
             )
         }
-        let fields = Self.linkFields(step.other)
-        for row in result.rows where row.count == fields.count {
-            let key = step.other.dialect.fieldValue(row[0], step.other.key.shape)
+        let other = step.other
+        let fields = readFields(other)
+        let isJudged = snapshot.logic(of: other)?.judgesDeletes == true
+        let keyPosition = fields.firstIndex(of: other.keyIndex) ?? 0
+        let linkFields = Self.linkFields(other)
+        for row in result.rows where row.count >= fields.count {
+            let key = other.dialect.fieldValue(row[keyPosition], other.key.shape)
             var links: [Int: FieldValue] = [:]
-            for (position, index) in fields.enumerated() {
-                links[index] = step.other.dialect.fieldValue(row[position], step.other.fields[index].shape)
+            for (position, index) in fields.enumerated() where linkFields.contains(index) {
+                links[index] = other.dialect.fieldValue(row[position], other.fields[index].shape)
             }
-            doom(key, Doomed(isGone: step.isGone || !step.other.softDelete, links: links), step.other)
+            // One that was deleted before is nobody's business any more.
+            let isLiving = !other.softDelete || row.last == .integer(1)
+            let isGone = step.isGone || !other.softDelete
+            doom(key, Doomed(isGone: isGone, links: links, row: isJudged && isLiving ? row : nil), other)
         }
     }
 

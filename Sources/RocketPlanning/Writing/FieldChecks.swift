@@ -7,6 +7,11 @@ struct CheckedPayload: Sendable {
     /// Values by index into the entity's fields; of one that does not fit, null.
     var values: [Int: FieldValue] = [:]
     var violations: [FailureDetail] = []
+
+    /// The fields whose values do not hold.
+    func failed(_ entity: EntityModel) -> Set<Int> {
+        violations.isEmpty ? [] : Set(violations.compactMap { $0.field.flatMap(entity.index) })
+    }
 }
 
 enum FieldChecks {
@@ -14,14 +19,17 @@ enum FieldChecks {
     ///
     /// - Parameter isCreate: on create absent fields take their defaults and mandatory ones must have a value; on
     ///   update only the keys given are looked at.
+    /// - Parameter logic: a state that is absent is the first one, and a field that is computed needs no value yet.
     /// - Parameter filled: fields that the engine fills in later: indexes.
     static func check(
         _ payload: JSONObject,
         of entity: EntityModel,
+        _ logic: EntityLogic?,
         isCreate: Bool,
         filled: Set<Int> = []
     ) -> CheckedPayload {
         var checked = CheckedPayload()
+        let computed = logic?.computedFields ?? []
         var unknownCount = 0
         for member in payload.members {
             guard let index = entity.index(of: member.name) else {
@@ -40,14 +48,18 @@ enum FieldChecks {
                 checked.values[index] = .null
                 continue
             }
-            checked.violations += violations(of: checked.values[index] ?? .null, in: field)
+            let isFilledIn = computed.contains(index)
+            checked.violations += violations(of: checked.values[index] ?? .null, in: field, isFilledIn: isFilledIn)
         }
         if isCreate {
+            for machine in logic?.machines ?? [] where checked.values[machine.field] == nil {
+                checked.values[machine.field] = .text(machine.initial)
+            }
             for (index, field) in entity.fields.enumerated()
             where checked.values[index] == nil && !field.isEngineOwned && !filled.contains(index) {
                 if let fallback = field.defaultValue {
                     checked.values[index] = fallback
-                } else if isMandatory(field), !isFilledIn(field, entity, checked) {
+                } else if isMandatory(field), !computed.contains(index), !isFilledIn(field, entity, checked) {
                     checked.violations.append(required(field))
                 }
             }
@@ -55,8 +67,12 @@ enum FieldChecks {
         return checked
     }
 
-    private static func violations(of value: FieldValue, in field: FieldModel) -> [FailureDetail] {
-        if isMandatory(field), value.isNull || value == .text("") { return [required(field)] }
+    private static func violations(
+        of value: FieldValue,
+        in field: FieldModel,
+        isFilledIn: Bool
+    ) -> [FailureDetail] {
+        if isMandatory(field), value.isNull || value == .text("") { return isFilledIn ? [] : [required(field)] }
         if field.isPrimaryKey, case .text(let key) = value,
             key.utf8.count > maximumKeyBytes || key == "." || key == ".."
         {

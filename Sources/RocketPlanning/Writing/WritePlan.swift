@@ -52,6 +52,10 @@ package struct DeletePlan: Sendable {
     package let cascade: CascadeRun?
     /// Whether the row goes for good though its entity only marks rows as deleted.
     package let isGone: Bool
+    /// Whether rules judge the row, or those that go with it.
+    package let isJudged: Bool
+    package let access: Access
+    package let now: Timestamp
 }
 
 /// `If-Match` (RFC 9110 part 13.1.1): the versions of the row that the client will have changed.

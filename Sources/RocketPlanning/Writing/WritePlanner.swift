@@ -14,8 +14,9 @@ package enum WritePlanner {
         newID: () -> UniqueID
     ) throws(RequestFailure) -> CreatePlan {
         precondition(grant.entity == entity.name && grant.action == .create, "a create is planned with its own grant")
-        let checked = FieldChecks.check(payload, of: entity, isCreate: true)
-        guard checked.violations.isEmpty else { throw .validation(checked.violations) }
+        let logic = grant.access.snapshot.logic(of: entity)
+        let checked = FieldChecks.check(payload, of: entity, logic, isCreate: true)
+        guard checked.violations.isEmpty || logic != nil else { throw .validation(checked.violations) }
         var values = checked.values
         for (index, field) in entity.fields.enumerated() {
             if field.definition.auto != nil { values[index] = field.value(at: now) }
@@ -23,11 +24,51 @@ package enum WritePlanner {
                 values[index] = .uuid(newID())
             }
         }
+        if let logic { values = try judged(values, checked, entity, logic, grant.access, now: now) }
         return CreatePlan(
             entity: entity,
             values: values,
             needs: WriteNeeds(references: references(of: values, entity), slugBase: newSlugBase(values, entity))
         )
+    }
+
+    /// The values of a new record that its rules and state machines let pass.
+    ///
+    /// - Throws: 422 with every violation.
+    private static func judged(
+        _ values: [Int: FieldValue],
+        _ checked: CheckedPayload,
+        _ entity: EntityModel,
+        _ logic: EntityLogic,
+        _ access: Access,
+        now: Timestamp
+    ) throws(RequestFailure) -> [Int: FieldValue] {
+        precondition(logic.createsAlone, "a record whose rules look at others is made by a tree")
+        var rows = [
+            PlannedRow(
+                entity: entity,
+                action: .create,
+                path: "",
+                depth: 0,
+                key: values[entity.keyIndex],
+                values: values,
+                stored: nil,
+                parent: nil,
+                relations: [],
+                failed: checked.failed(entity)
+            )
+        ]
+        var run = RuleRun(access, now: now)
+        let violations = checked.violations + run.violations(of: 0, in: rows, logic)
+        guard violations.isEmpty else { throw .validation(violations) }
+        let misfits = run.compute(0, in: &rows, logic)
+        guard misfits.isEmpty else { throw .validation(misfits) }
+        var refusals: [FailureDetail] = []
+        for machine in logic.machines {
+            if case .refused(let detail) = run.judge(machine, 0, in: rows, logic) { refusals.append(detail) }
+        }
+        guard refusals.isEmpty else { throw .validation(refusals) }
+        return rows[0].values
     }
 
     /// The INSERT of a plan whose needs are met. Its result is the stored row.
@@ -64,8 +105,12 @@ package enum WritePlanner {
             grant.entity == entity.name && grant.action == .update,
             "an update is planned with its own grant"
         )
+        Swift.precondition(
+            grant.access.snapshot.logic(of: entity)?.judgesWrites != true,
+            "a record that rules judge is changed by a tree"
+        )
         guard let key = ReadPlanner.keyValue(id, entity) else { throw .recordNotFound(entity, id) }
-        let checked = FieldChecks.check(payload, of: entity, isCreate: false)
+        let checked = FieldChecks.check(payload, of: entity, nil, isCreate: false)
         let violations = checked.violations.isEmpty ? nil : RequestFailure.validation(checked.violations)
         let values = checked.violations.isEmpty ? checked.values : [:]
         return UpdatePlan(
@@ -161,7 +206,10 @@ package enum WritePlanner {
             statement: sql.statement(),
             cascade: leadsOn(entity, isGone: purges || !entity.softDelete)
                 ? CascadeRun(grant.access.snapshot, now: now) : nil,
-            isGone: purges
+            isGone: purges,
+            isJudged: grant.access.snapshot.logic(of: entity)?.judgesDeletes ?? false,
+            access: grant.access,
+            now: now
         )
     }
 

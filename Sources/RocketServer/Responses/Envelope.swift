@@ -13,6 +13,17 @@ enum Envelope {
         return buffer
     }
 
+    /// `{"data":{…},"meta":{"transitions":{…}}}`
+    static func record(_ json: [UInt8], transitions: JSONObject) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        buffer.writeStaticString("{\"data\":")
+        buffer.writeBytes(json)
+        buffer.writeStaticString(",\"meta\":{\"transitions\":")
+        buffer.writeBytes(JSONValue.object(transitions).jsonBytes)
+        buffer.writeStaticString("}}")
+        return buffer
+    }
+
     /// `{"data":[{"status":201,"etag":"…","data":{…}},{"status":200,"data":{"id":…}}]}`
     static func batch(_ outcomes: [OperationOutcome], isCreated: [Bool]) -> ByteBuffer {
         var writer = JSONWriter()

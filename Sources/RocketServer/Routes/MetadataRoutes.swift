@@ -19,6 +19,9 @@ enum MetadataRoutes {
         table.add(.get, "\(admin)/relations/:name", .appAdmin, readRelation)
         table.add(.put, "\(admin)/relations/:name", .appAdmin, replaceRelation)
         table.add(.delete, "\(admin)/relations/:name", .appAdmin, deleteRelation)
+        for (kind, path) in [(DefinitionKind.rules, "rules"), (.stateMachines, "state-machines")] {
+            StoredDefinitionRoutes(kind: kind, path: path).add(to: &table, admin)
+        }
         table.add(.get, "\(admin)/export", .appAdmin, export)
         table.add(.post, "\(admin)/import", .appAdmin, importDefinitions)
     }
@@ -98,10 +101,12 @@ enum MetadataRoutes {
     }
 
     @Sendable private static func deleteRelation(_ call: Call) async throws -> Reply {
-        // Nothing hangs on a relation yet; the parameter is read all the same, so that a mistake in it is told.
-        _ = try call.flag("cascade")
+        let cascades = try call.flag("cascade")
         let name = try call.parameter("name")
-        _ = try await apply(DefinitionChanges.removeRelation(name, precondition: call.precondition), call)
+        _ = try await apply(
+            DefinitionChanges.removeRelation(name, cascades: cascades, precondition: call.precondition),
+            call
+        )
         return Reply(data: ["name": .string(name), "message": "Relation deleted"])
     }
 
@@ -127,26 +132,26 @@ enum MetadataRoutes {
     // MARK: parts
 
     /// - Returns: what the change did without, and why.
-    private static func apply(_ change: @escaping MetadataWriter.Change, _ call: Call) async throws -> [String] {
+    static func apply(_ change: @escaping MetadataWriter.Change, _ call: Call) async throws -> [String] {
         let app = try call.requireApp()
         let warnings = try await app.metadata.apply(now: call.services.dependencies.now(), change).warnings
         tell(warnings, app, call)
         return warnings
     }
 
-    private static func tell(_ warnings: [String], _ app: AppContext, _ call: Call) {
+    static func tell(_ warnings: [String], _ app: AppContext, _ call: Call) {
         for warning in warnings {
             call.context.logger.notice("metadata", metadata: ["app": "\(app.name)", "warning": "\(warning)"])
         }
     }
 
-    private static func definition(_ json: JSONValue, warnings: [String] = []) -> Reply {
+    static func definition(_ json: JSONValue, warnings: [String] = []) -> Reply {
         let tag = RecordVersion.tag(ofRow: json.jsonBytes)
         guard !warnings.isEmpty else { return Reply(headers: [.eTag: tag], data: json) }
         return Reply(headers: [.eTag: tag], data: json, meta: ["warnings": .array(warnings.map(JSONValue.string))])
     }
 
-    private static func definition(
+    static func definition(
         _ json: JSONValue,
         _ warnings: [String],
         _ status: HTTPResponse.Status,

@@ -42,9 +42,16 @@ enum RecordRoutes {
 
     @Sendable private static func read(_ call: Call) async throws -> Reply {
         let target = try Target(call, .read)
-        let view = try RecordView.parse(try call.query())
+        let (view, wantsTransitions) = try RecordView.parse(try call.query())
         let id = try call.parameter("id")
-        let plan = try ReadPlanner.one(id: id, view: view, of: target.entity, grant: target.grant)
+        let now = call.services.dependencies.now()
+        let plan = try ReadPlanner.one(
+            id: id,
+            view: view,
+            transitions: wantsTransitions ? ReachableStates(of: target.entity, target.grant.access, now: now) : nil,
+            of: target.entity,
+            grant: target.grant
+        )
         return record(try await RecordReader.one(plan, id: id, of: target.entity, from: target.app.database))
     }
 
@@ -105,7 +112,9 @@ enum RecordRoutes {
     }
 
     private static func record(_ stored: StoredRecord) -> Reply {
-        Reply(headers: [.eTag: stored.tag], body: Envelope.record(stored.json))
+        let body =
+            stored.transitions.map { Envelope.record(stored.json, transitions: $0) } ?? Envelope.record(stored.json)
+        return Reply(headers: [.eTag: stored.tag], body: body)
     }
 }
 

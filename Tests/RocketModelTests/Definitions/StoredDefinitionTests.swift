@@ -43,18 +43,19 @@ private let rows: [StoredRow] = [
         #"{"entity":"ticket","type":"field","definition":{"field":"title","operator":"min_length","value":5}}"#,
         #"""
         {"entity":"ticket","hook":"before_write","type":"field",\#
-        "definition":{"field":"title","operator":"min_length","value":5},"priority":0,"active":true}
+        "definition":{"field":"title","operator":"min_length","value":5,"stop_on_fail":false},"priority":0,"active":true}
         """#
     ),
     .init(
         .rules,
         #"""
         {"id":"r1","entity":"ticket","hook":"before_delete","type":"expression","priority":-5,"active":false,\#
-        "definition":{"expression":"record.status == 'open'","message":"No","stop_on_fail":true,"related_load":[]}}
+        "definition":{"expression":"record.status == 'open'","message":"No","stop_on_fail":true,"related_load":[{"relation":"items","filter":{}}]}}
         """#,
         #"""
         {"entity":"ticket","hook":"before_delete","type":"expression",\#
-        "definition":{"expression":"record.status == 'open'","message":"No","stop_on_fail":true,"related_load":[]},\#
+        "definition":{"expression":"record.status == 'open'","message":"No","stop_on_fail":true,\#
+        "related_load":[{"relation":"items"}]},\#
         "priority":-5,"active":false}
         """#
     ),
@@ -70,12 +71,19 @@ private let rows: [StoredRow] = [
         .stateMachines,
         #"""
         {"entity":"ticket","field":"status","definition":{"initial":"open","transitions":[\#
-        {"from":"open","to":"closed"},{"from":["open","closed"],"to":"open","roles":["agent"],"guard":"true","actions":[{"type":"x"}]}]}}
+        {"from":"open","to":"closed"},{"from":["open","closed"],"to":"open","roles":["agent"],"guard":"true",\#
+        "actions":[{"type":"set_field","field":"priority","value":"now"},{"type":"webhook","url":"https://x"},\#
+        {"type":"create_record","entity":"customer","values":{"name":{"expression":"record.title"}}},\#
+        {"type":"send_event","event":"opened"}]}]}}
         """#,
         #"""
         {"entity":"ticket","field":"status","definition":{"initial":"open","transitions":[\#
         {"from":["open"],"to":"closed","actions":[]},\#
-        {"from":["open","closed"],"to":"open","roles":["agent"],"guard":"true","actions":[{"type":"x"}]}]},"active":true}
+        {"from":["open","closed"],"to":"open","roles":["agent"],"guard":"true",\#
+        "actions":[{"type":"set_field","field":"priority","value":"now"},\#
+        {"type":"webhook","url":"https://x","method":"POST","headers":{}},\#
+        {"type":"create_record","entity":"customer","values":{"name":{"expression":"record.title"}}},\#
+        {"type":"send_event","event":"opened","payload":{}}]}]},"active":true}
         """#
     ),
     .init(
@@ -185,7 +193,7 @@ private let faults: [StoredFault] = [
     ),
     .init(
         .rules,
-        #"{"entity":"ticket","type":"field","definition":{"field":"titel","operator":"max"}}"#,
+        #"{"entity":"ticket","type":"field","definition":{"field":"titel","operator":"max","value":1}}"#,
         "definition.field",
         .unknown,
         #""ticket" has no field "titel"; did you mean "title"?"#

@@ -17,10 +17,19 @@ package struct PlannedRow: Sendable {
         let theirs: Int
     }
 
+    /// Who wants the row written.
+    package enum Origin: Sendable {
+        case payload
+        /// The action of a state machine; the path is the state's.
+        case action
+        /// It goes with a row that is deleted.
+        case cascade
+    }
+
     package let entity: EntityModel
     package let action: Action
     /// Where the row stands in the payload; empty for the record itself.
-    package let path: String
+    package internal(set) var path: String
     /// How many relations lead to the row.
     let depth: Int
     /// Nil while the database has not numbered the row.
@@ -31,6 +40,9 @@ package struct PlannedRow: Sendable {
     package var stored: [SQLValue]?
     let parent: Parent?
     let relations: [RelationInput]
+    /// Fields whose values do not hold.
+    var failed: Set<Int> = []
+    var origin = Origin.payload
 
     /// A field of the row as it will be stored; nil where only the database knows it yet.
     func value(_ index: Int) -> FieldValue? {

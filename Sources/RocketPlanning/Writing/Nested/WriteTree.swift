@@ -8,15 +8,20 @@ package import RocketModel
 /// more; then everything that is wrong is known.
 package struct WriteTree: Sendable {
     package let entity: EntityModel
-    private let access: Access
-    private let now: Timestamp
+    package let access: Access
+    package let now: Timestamp
     private let newID: @Sendable () -> UniqueID
     /// The record itself comes first.
     package internal(set) var rows: [PlannedRow] = []
     var links: [PlannedLink] = []
     var unlinks: [PlannedLink] = []
     /// What is wrong with the payload. Nothing is said of it before the record's own 404 and 412.
-    private var violations: [FailureDetail]
+    var violations: [FailureDetail]
+    /// What rules need, and how many of the rows they have judged.
+    var run: RuleRun
+    var judgedCount = 0
+    /// What is recorded beside the rows.
+    package internal(set) var effects: [Effect] = []
     /// Rows whose relations are looked at next.
     private var frontier: [Int] = []
     private var requests: [FactRequest] = []
@@ -74,6 +79,7 @@ package struct WriteTree: Sendable {
         self.access = access
         self.now = now
         self.newID = newID
+        run = RuleRun(access, now: now)
         var reader = RowInputReader(access.snapshot)
         root = try reader.root(payload, of: entity)
         violations = reader.violations
@@ -106,7 +112,7 @@ package struct WriteTree: Sendable {
     }
 
     /// - Throws: 422 with every violation of every row.
-    package func requireValid() throws(RequestFailure) {
+    func requireValid() throws(RequestFailure) {
         guard violations.isEmpty else { throw .validation(violations) }
     }
 
@@ -393,7 +399,7 @@ package struct WriteTree: Sendable {
     /// Looks at a row that is not written, and those below it: a mistake in them is told all the same.
     private mutating func check(_ row: RowInput, of entity: EntityModel, _ parent: PlannedRow.Parent?) {
         let fields = withoutForeignKey(row, of: entity, .update, parent)
-        violations += FieldChecks.check(fields, of: entity, isCreate: false).violations.map { $0.inside(row.path) }
+        violations += FieldChecks.check(fields, of: entity, nil, isCreate: false).violations.map { $0.inside(row.path) }
         for relation in row.relations {
             for below in relation.rows { check(below, of: relation.entity, nil) }
         }
@@ -451,6 +457,20 @@ package struct WriteTree: Sendable {
         }
     }
 
+    /// A row that the action of a state machine makes; it comes after all that is there.
+    mutating func addMade(_ payload: JSONObject, of entity: EntityModel, at path: String) {
+        let input = RowInput(path: "", fields: payload, relations: [], isDeletion: false, key: nil, hasBadKey: false)
+        let count = violations.count
+        let depth = (rows.map(\.depth).max() ?? 0) + 1
+        let index = add(.create, input, of: entity, key: nil, stored: nil, parent: nil, depth: depth)
+        rows[index].origin = .action
+        rows[index].path = path
+        for position in violations.indices.dropFirst(count) {
+            let detail = violations[position]
+            violations[position] = rows[index].detail(detail.field, detail.rule ?? .relation, detail.message)
+        }
+    }
+
     @discardableResult
     private mutating func add(
         _ action: PlannedRow.Action,
@@ -464,7 +484,8 @@ package struct WriteTree: Sendable {
         let isCreate = action == .create
         let fields = withoutForeignKey(row, of: entity, action, parent)
         let filled = Set(parent.map { [$0.theirs] } ?? [])
-        let checked = FieldChecks.check(fields, of: entity, isCreate: isCreate, filled: filled)
+        let logic = access.snapshot.logic(of: entity)
+        let checked = FieldChecks.check(fields, of: entity, logic, isCreate: isCreate, filled: filled)
         violations += checked.violations.map { $0.inside(row.path) }
         var values = checked.values
         var key = key
@@ -504,7 +525,8 @@ package struct WriteTree: Sendable {
                 values: values,
                 stored: stored,
                 parent: parent,
-                relations: row.relations
+                relations: row.relations,
+                failed: checked.failed(entity)
             )
         )
         if !row.relations.isEmpty { frontier.append(rows.count - 1) }

@@ -1,0 +1,93 @@
+import RocketDatabase
+import RocketModel
+import RocketPlanning
+
+/// The stored row, where its version counts, rules judge it or other rows go with it; its rules; what goes with it, and
+/// their rules; the rows themselves.
+struct DeleteScript: TransactionScript {
+    private enum State {
+        case start
+        case found
+        case judging(row: [SQLValue])
+        case following
+        case judgingOthers
+        case deleted(position: Int)
+    }
+
+    private let plan: DeletePlan
+    private let id: String
+    private var cascade: CascadeRun?
+    private var rules: DeleteRules?
+    private var state = State.start
+
+    init(plan: DeletePlan, id: String) {
+        self.plan = plan
+        self.id = id
+        cascade = plan.cascade
+    }
+
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
+        switch state {
+        case .start:
+            guard plan.precondition != nil || plan.isJudged || plan.cascade != nil else { return delete([]) }
+            state = .found
+            return .run([plan.storedRow])
+        case .found:
+            guard let row = results[0].rows.first else { throw RequestFailure.recordNotFound(plan.entity, id) }
+            try plan.precondition?.require(results[0].json)
+            guard plan.isJudged else { return try follow(row) }
+            let rules = DeleteRules([.deleted(row, of: plan.entity)], plan.access, now: plan.now)
+            self.rules = rules
+            guard rules.statements.isEmpty else {
+                state = .judging(row: row)
+                return .run(rules.statements)
+            }
+            try self.rules?.judge()
+            return try follow(row)
+        case .judging(let row):
+            rules?.take(results)
+            try rules?.judge()
+            return try follow(row)
+        case .following:
+            try cascade?.take(results)
+            return try followOn()
+        case .judgingOthers:
+            rules?.take(results)
+            try rules?.judge()
+            return delete(cascade?.changes ?? [])
+        case .deleted(let position):
+            guard results[position].changes > 0 || cascade != nil else {
+                throw RequestFailure.recordNotFound(plan.entity, id)
+            }
+            return .done(.deleted(plan.key))
+        }
+    }
+
+    private mutating func follow(_ row: [SQLValue]) throws -> TransactionStep<OperationOutcome> {
+        guard cascade != nil else { return delete([]) }
+        cascade?.add(row, of: plan.entity, isGone: plan.isGone)
+        return try followOn()
+    }
+
+    private mutating func followOn() throws -> TransactionStep<OperationOutcome> {
+        let statements = cascade?.statements() ?? []
+        guard statements.isEmpty else {
+            state = .following
+            return .run(statements)
+        }
+        let others = DeleteRules(cascade?.judgedRows ?? [], plan.access, now: plan.now)
+        rules = others
+        guard others.statements.isEmpty else {
+            state = .judgingOthers
+            return .run(others.statements)
+        }
+        try rules?.judge()
+        return delete(cascade?.changes ?? [])
+    }
+
+    /// What goes with the row has the row itself in it.
+    private mutating func delete(_ changes: [SQLStatement]) -> TransactionStep<OperationOutcome> {
+        state = .deleted(position: 0)
+        return .finish(changes.isEmpty ? [plan.statement] : changes)
+    }
+}

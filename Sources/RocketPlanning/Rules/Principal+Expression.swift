@@ -1,0 +1,22 @@
+package import RocketExpression
+package import RocketModel
+
+extension ObjectType {
+    /// What expressions know of the one who asks.
+    package static let user = ObjectType(
+        name: "user",
+        members: [("id", .text), ("email", .text), ("roles", .array(.text))]
+    )
+}
+
+extension Principal {
+    /// `user` in expressions.
+    package var expressionValue: ExpressionValue {
+        .object(
+            ExpressionObject(
+                ObjectType.user.keys,
+                [.string(userID), .string(email), .array(roles.map { .string($0) })]
+            )
+        )
+    }
+}

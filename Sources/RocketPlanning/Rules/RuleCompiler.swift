@@ -1,0 +1,472 @@
+import RocketExpression
+package import RocketModel
+
+/// A rule or a state machine that can't be run, and why.
+package struct BrokenDefinition: Sendable {
+    package let definition: StoredDefinition
+    /// Where it stands among those of its kind: `rules[3]`.
+    package let path: String
+    /// Their paths begin with ``path``.
+    package let violations: [FailureDetail]
+}
+
+/// Makes the logic of entities out of definitions, or says what is wrong with them.
+struct RuleCompiler {
+    private struct Draft {
+        var rules: [(rule: RowRule, definition: RuleDefinition)] = []
+        var computations: [(computation: Computation, priority: Int)] = []
+        var machines: [StateMachine] = []
+        var wanted = RuleNames.Wanted()
+        var problems: [String] = []
+    }
+
+    private let models: [String: EntityModel]
+    private let names: [String: RuleNames]
+    private var drafts: [String: Draft] = [:]
+    private(set) var broken: [BrokenDefinition] = []
+
+    init(_ definitions: DefinitionSet, _ models: [String: EntityModel]) {
+        self.models = models
+        let concerned = definitions.others.contains { $0.kind == .rules || $0.kind == .stateMachines }
+        names = concerned ? models.mapValues { RuleNames($0.definition) } : [:]
+        var places: [DefinitionKind: Int] = [:]
+        for definition in definitions.others {
+            let place = places[definition.kind, default: 0]
+            places[definition.kind] = place + 1
+            add(definition, at: "\(definition.kind.rawValue)[\(place)]", definitions)
+        }
+    }
+
+    private mutating func add(_ definition: StoredDefinition, at path: String, _ definitions: DefinitionSet) {
+        var violations: [FailureDetail] = []
+        switch definition.kind {
+        case .rules:
+            let rule = RuleDefinition(stored: definition.content)
+            violations = add(rule, definition.id, at: path)
+            note(violations, rule.entity, rule.isActive, "rule \(definition.id)")
+        case .stateMachines:
+            let machine = StateMachineDefinition(stored: definition.content)
+            violations = add(machine, definition.id, at: path, definitions)
+            note(violations, machine.entity, machine.isActive, "state machine of \"\(machine.field)\"")
+        default: break
+        }
+        guard !violations.isEmpty else { return }
+        broken.append(BrokenDefinition(definition: definition, path: path, violations: violations))
+    }
+
+    /// What can't be run must not be passed over.
+    private mutating func note(_ violations: [FailureDetail], _ entity: String, _ isActive: Bool, _ what: String) {
+        guard let first = violations.first, isActive else { return }
+        drafts[entity, default: Draft()].problems.append("the \(what) can't be run: \(first.message)")
+    }
+
+    // MARK: results
+
+    var recordTypes: [String: ObjectType] { names.mapValues(\.record) }
+
+    var logics: [String: EntityLogic] {
+        var logics: [String: EntityLogic] = [:]
+        for (entity, draft) in drafts {
+            guard let names = names[entity] else { continue }
+            logics[entity] = EntityLogic(
+                names: names,
+                wanted: draft.wanted,
+                writeRules: Self.ordered(draft.rules.filter { $0.definition.hook == .beforeWrite }),
+                computations: Self.ordered(draft.computations),
+                deleteRules: Self.ordered(draft.rules.filter { $0.definition.hook == .beforeDelete }),
+                machines: draft.machines,
+                problems: draft.problems
+            )
+        }
+        return logics
+    }
+
+    /// By type, priority and age, which is the order in which they come.
+    private static func ordered(_ rules: [(rule: RowRule, definition: RuleDefinition)]) -> [RowRule] {
+        let kinds = RuleDefinition.Kind.allCases
+        func rank(_ rule: RuleDefinition) -> (Int, Int) { (kinds.firstIndex(of: rule.kind) ?? 0, rule.priority) }
+        return rules.enumerated().sorted { left, right in
+            let (a, b) = (rank(left.element.definition), rank(right.element.definition))
+            return a == b ? left.offset < right.offset : a < b
+        }.map(\.element.rule)
+    }
+
+    private static func ordered(_ computations: [(computation: Computation, priority: Int)]) -> [Computation] {
+        computations.enumerated().sorted { left, right in
+            let (a, b) = (left.element.priority, right.element.priority)
+            return a == b ? left.offset < right.offset : a < b
+        }.map(\.element.computation)
+    }
+
+    /// A rule by itself, as it is tried before it is saved; nil where the entity is not there.
+    static func trial(
+        _ rule: RuleDefinition,
+        _ models: [String: EntityModel]
+    ) -> (logic: EntityLogic?, violations: [FailureDetail]) {
+        var compiler = RuleCompiler(models, for: rule.entity)
+        let violations = compiler.add(rule, "", at: "")
+        return (compiler.logics[rule.entity], violations)
+    }
+
+    private init(_ models: [String: EntityModel], for entity: String) {
+        self.models = models
+        names = models.mapValues { RuleNames($0.definition) }
+        drafts[entity] = Draft()
+    }
+
+    // MARK: rules
+
+    private mutating func add(_ rule: RuleDefinition, _ id: String, at path: String) -> [FailureDetail] {
+        var problems = Problems(path)
+        guard let entity = models[rule.entity], let names = names[rule.entity] else {
+            problems.add("entity", .unknown, "there is no entity \"\(rule.entity)\"" + hint(rule.entity, models.keys))
+            return problems.all
+        }
+        let loads = compile(rule.loads, of: entity, &problems)
+        switch rule.content {
+        case .field(let field, let comparison, let value):
+            guard let index = self.index(field, of: entity, "definition.field", &problems) else { break }
+            do throws(FieldTest.Mistake) {
+                let test = try FieldTest(comparison, value, of: entity.fields[index])
+                add(rule, RowRule(rule, id, .field(index, test), blamed: field, reads: [index]))
+            } catch {
+                problems.add("definition.\(error.member)", error.rule, error.message)
+            }
+        case .expression(let text, let field):
+            if let field { _ = index(field, of: entity, "definition.field", &problems) }
+            guard let program = compile(text, names, loads, "definition.expression", &problems) else { break }
+            drafts[rule.entity, default: Draft()].wanted.add(program.program.reads)
+            add(
+                rule,
+                RowRule(rule, id, .expression(program), blamed: field, reads: program.fields(of: entity))
+            )
+        case .computed(let field, let text):
+            let program = compile(text, names, loads, "definition.expression", &problems)
+            guard let index = self.index(field, of: entity, "definition.field", &problems) else { break }
+            if entity.fields[index].isEngineOwned || index == entity.keyIndex {
+                problems.add("definition.field", .type, "\"\(field)\" is written by the engine alone")
+            }
+            guard let program, problems.isEmpty else { break }
+            drafts[rule.entity, default: Draft()].wanted.add(program.program.reads)
+            guard rule.isActive else { break }
+            let computation = Computation(id: id, field: index, program: program)
+            drafts[rule.entity, default: Draft()].computations.append((computation, rule.priority))
+        }
+        return problems.all
+    }
+
+    private mutating func add(_ definition: RuleDefinition, _ rule: RowRule) {
+        guard definition.isActive else { return }
+        drafts[definition.entity, default: Draft()].rules.append((rule, definition))
+    }
+
+    private func index(
+        _ field: String,
+        of entity: EntityModel,
+        _ member: String,
+        _ problems: inout Problems
+    ) -> Int? {
+        if let index = entity.index(of: field) { return index }
+        problems.add(
+            member,
+            .unknown,
+            "\"\(entity.name)\" has no field \"\(field)\"" + hint(field, entity.fieldNames)
+        )
+        return nil
+    }
+
+    private func hint(_ name: String, _ known: some Sequence<String>) -> String {
+        suggestion(for: name, among: known)
+    }
+
+    private func compile(
+        _ loads: [RuleDefinition.RelatedLoad],
+        of entity: EntityModel,
+        _ problems: inout Problems
+    ) -> [RelatedLoad] {
+        loads.enumerated().compactMap { position, load in
+            let member = "definition.related_load[\(position)]"
+            guard let side = entity.relation(load.relation), let other = models[side.other] else {
+                problems.add(
+                    "\(member).relation",
+                    .unknown,
+                    "\"\(entity.name)\" has no relation \"\(load.relation)\""
+                        + hint(load.relation, entity.relations.map(\.name))
+                )
+                return nil
+            }
+            var conditions: [FieldCondition] = []
+            for filter in load.filter.members {
+                do throws(CoercionFailure) {
+                    conditions.append(try FieldCondition(filter.name, filter.value, of: other))
+                } catch {
+                    problems.add("\(member).filter.\(filter.name)", .type, error.message)
+                }
+            }
+            return RelatedLoad(side: side, other: other, conditions: conditions)
+        }
+    }
+
+    // MARK: expressions
+
+    private func compile(
+        _ text: String,
+        _ names: RuleNames,
+        _ loads: [RelatedLoad],
+        _ member: String,
+        _ problems: inout Problems
+    ) -> RuleProgram? {
+        do throws(ExpressionProblems) {
+            let environment = names.environment(related: relatedType(loads))
+            return RuleProgram(try Program.compile(text, in: environment), loads)
+        } catch {
+            for problem in error.shown { problems.add(member, .expression, problem) }
+            return nil
+        }
+    }
+
+    private func relatedType(_ loads: [RelatedLoad]) -> ObjectType {
+        ObjectType(
+            name: loads.isEmpty ? "related (related_load loads no relation)" : "related",
+            members: loads.map { load in
+                let record = names[load.other.name].map { ExpressionType.object($0.record) } ?? .any
+                return (load.side.name, load.side.isMany ? .array(record) : record)
+            }
+        )
+    }
+
+    /// An expression of a state machine, which has no place to say what it loads: it is what it reads.
+    private mutating func compile(
+        _ text: String,
+        of entity: EntityModel,
+        _ member: String,
+        _ problems: inout Problems
+    ) -> RuleProgram? {
+        guard let names = names[entity.name] else { return nil }
+        let all = entity.relations.compactMap { side in
+            models[side.other].map { RelatedLoad(side: side, other: $0, conditions: []) }
+        }
+        guard let program = compile(text, names, all, member, &problems) else { return nil }
+        drafts[entity.name, default: Draft()].wanted.add(program.program.reads)
+        guard let read = program.program.reads.members(of: "related") else {
+            problems.add(member, .expression, "name the relations of \"related\" one by one: related.relation")
+            return nil
+        }
+        // Compiled again, so that it loads no more than it reads.
+        return compile(text, names, all.filter { read.contains($0.side.name) }, member, &problems)
+    }
+
+    // MARK: state machines
+
+    private mutating func add(
+        _ machine: StateMachineDefinition,
+        _ id: String,
+        at path: String,
+        _ definitions: DefinitionSet
+    ) -> [FailureDetail] {
+        var problems = Problems(path)
+        guard let entity = models[machine.entity] else {
+            problems.add(
+                "entity",
+                .unknown,
+                "there is no entity \"\(machine.entity)\"" + hint(machine.entity, models.keys)
+            )
+            return problems.all
+        }
+        guard let index = index(machine.field, of: entity, "field", &problems) else { return problems.all }
+        let field = entity.fields[index]
+        if !field.shape.type.isText {
+            problems.add("field", .type, "a state is text, but \"\(field.name)\" is \(field.shape.type.rawValue)")
+        } else if field.isEngineOwned || field.isPrimaryKey || entity.definition.slug?.field == field.name {
+            problems.add("field", .type, "\"\(field.name)\" is written by the engine, and can't be a state")
+        }
+        if machine.isActive, drafts[machine.entity]?.machines.contains(where: { $0.field == index }) == true {
+            problems.add("field", .unknown, "\"\(field.name)\" has a state machine already")
+        }
+        requireState(machine.initial, field, "definition.initial", &problems)
+        var transitions: [StateMachine.Transition] = []
+        for (position, transition) in machine.transitions.enumerated() {
+            let member = "definition.transitions[\(position)]"
+            for (place, state) in transition.from.enumerated() where state != StateMachineDefinition.anyState {
+                requireState(state, field, "\(member).from[\(place)]", &problems)
+            }
+            requireState(transition.to, field, "\(member).to", &problems)
+            let guardProgram = transition.guardExpression.flatMap {
+                compile($0, of: entity, "\(member).guard", &problems)
+            }
+            var actions: [StateMachine.Action] = []
+            for (place, action) in transition.actions.enumerated() {
+                let member = "\(member).actions[\(place)]"
+                if let action = compile(action, of: entity, member, definitions, &problems) { actions.append(action) }
+            }
+            transitions.append(
+                StateMachine.Transition(
+                    from: Set(transition.from),
+                    isFromAny: transition.from.contains(StateMachineDefinition.anyState),
+                    to: transition.to,
+                    roles: transition.roles,
+                    guardProgram: guardProgram,
+                    actions: actions
+                )
+            )
+        }
+        if machine.isActive, problems.isEmpty {
+            let compiled = StateMachine(id: id, field: index, initial: machine.initial, transitions: transitions)
+            drafts[machine.entity, default: Draft()].machines.append(compiled)
+        }
+        return problems.all
+    }
+
+    private func requireState(_ state: String, _ field: FieldModel, _ member: String, _ problems: inout Problems) {
+        guard let allowed = field.allowedValues, !allowed.contains(.text(state)) else { return }
+        let states = allowed.compactMap(\.json.stringValue)
+        problems.add(
+            member,
+            .enum,
+            "\"\(field.name)\" can't be \"\(state)\": it is one of \(states.joined(separator: ", "))"
+                + hint(state, states)
+        )
+    }
+
+    private mutating func compile(
+        _ action: StateMachineDefinition.Action,
+        of entity: EntityModel,
+        _ member: String,
+        _ definitions: DefinitionSet,
+        _ problems: inout Problems
+    ) -> StateMachine.Action? {
+        switch action {
+        case .setField(let name, let source):
+            guard let index = index(name, of: entity, "\(member).field", &problems) else { return nil }
+            let field = entity.fields[index]
+            if field.isEngineOwned || field.isPrimaryKey {
+                problems.add("\(member).field", .type, "\"\(name)\" is written by the engine alone")
+            } else if definitions.hasActiveMachine(of: name, entity.name) {
+                problems.add("\(member).field", .stateMachine, "\"\(name)\" is moved by its own state machine only")
+            }
+            let place = if case .expression = source { "\(member).expression" } else { "\(member).value" }
+            let compiled = compile(source, for: field, of: entity, place, &problems, nowIsText: true)
+            return compiled.map { .setField(index, $0) }
+        case .createRecord(let name, let values):
+            guard let other = models[name] else {
+                problems.add("\(member).entity", .unknown, "there is no entity \"\(name)\"" + hint(name, models.keys))
+                return nil
+            }
+            var compiled: [(name: String, source: StateMachine.Source)] = []
+            for value in values {
+                let place = "\(member).values.\(value.name)"
+                guard let index = index(value.name, of: other, place, &problems) else { continue }
+                let field = other.fields[index]
+                if field.isEngineOwned {
+                    problems.add(place, .type, "\"\(value.name)\" is written by the engine alone")
+                }
+                if let source = compile(value.source, for: field, of: entity, place, &problems) {
+                    compiled.append((value.name, source))
+                }
+            }
+            for field in other.fields
+            where field.definition.isMandatory && !field.isEngineOwned && field.defaultValue == nil
+                && !values.contains(where: { $0.name == field.name })
+                && !definitions.fillsIn(field.name, of: other.definition)
+            {
+                problems.add("\(member).values", .required, "\"\(field.name)\" of \"\(name)\" is required")
+            }
+            return .createRecord(entity: name, values: compiled)
+        case .webhook(let call):
+            return .webhook(call)
+        case .sendEvent(let event, let payload):
+            var compiled: [(name: String, source: StateMachine.Source)] = []
+            for value in payload {
+                let place = "\(member).payload.\(value.name)"
+                if let source = compile(value.source, for: nil, of: entity, place, &problems) {
+                    compiled.append((value.name, source))
+                }
+            }
+            return .sendEvent(event, payload: compiled)
+        }
+    }
+
+    /// - Parameter field: the field that gets the value; nil where it may be any.
+    /// - Parameter nowIsText: whether a text field takes `"now"` for the instant, too.
+    private mutating func compile(
+        _ source: StateMachineDefinition.ValueSource,
+        for field: FieldModel?,
+        of entity: EntityModel,
+        _ member: String,
+        _ problems: inout Problems,
+        nowIsText: Bool = false
+    ) -> StateMachine.Source? {
+        switch source {
+        case .expression(let text):
+            return compile(text, of: entity, member, &problems).map { .expression($0) }
+        case .literal("now") where field?.shape.type == .timestamp || field?.shape.type == .date:
+            return .now
+        case .literal("now") where nowIsText && field?.shape.type.isText == true:
+            return .now
+        case .literal(let json):
+            guard let field else { return .literal(json) }
+            do throws(CoercionFailure) {
+                let value = try field.shape.value(of: json)
+                if field.definition.isMandatory, value.isNull || value == .text("") {
+                    problems.add(member, .required, "\"\(field.name)\" is required")
+                } else if let allowed = field.allowedValues, !value.isNull, !allowed.contains(value) {
+                    let list = allowed.map(\.json.jsonText).joined(separator: ", ")
+                    problems.add(member, .enum, "\(json.jsonText) is none of \(list)")
+                }
+            } catch {
+                problems.add(member, .type, error.message)
+            }
+            return .literal(json)
+        }
+    }
+}
+
+/// Violations of one definition.
+private struct Problems {
+    private let path: String
+    private(set) var all: [FailureDetail] = []
+
+    init(_ path: String) {
+        self.path = path
+    }
+
+    var isEmpty: Bool { all.isEmpty }
+
+    mutating func add(_ member: String, _ rule: ViolatedRule, _ message: String) {
+        all.append(
+            FailureDetail(field: path.isEmpty ? member : "\(path).\(member)", rule: rule, message: message)
+        )
+    }
+}
+
+extension RowRule {
+    fileprivate init(_ rule: RuleDefinition, _ id: String, _ test: Test, blamed: String?, reads: Set<Int>?) {
+        self.init(
+            id: id,
+            test: test,
+            blamed: blamed,
+            message: rule.message,
+            stopsOnFail: rule.stopsOnFail,
+            reads: reads
+        )
+    }
+}
+
+extension DefinitionSet {
+    fileprivate func hasActiveMachine(of field: String, _ entity: String) -> Bool {
+        others.contains { other in
+            other.kind == .stateMachines && other.entity == entity && other.content["field"]?.stringValue == field
+                && other.content["active"] != .boolean(false)
+        }
+    }
+
+    /// Whether a record needs no value of a field to be made, because a slug, a computation or a state machine gives it.
+    fileprivate func fillsIn(_ field: String, of entity: EntityDefinition) -> Bool {
+        if entity.slug?.field == field, entity.slug?.source != nil { return true }
+        if hasActiveMachine(of: field, entity.name) { return true }
+        return others.contains { other in
+            other.kind == .rules && other.entity == entity.name && other.content["type"] == "computed"
+                && other.content["definition"]?.objectValue?["field"]?.stringValue == field
+        }
+    }
+}

@@ -1,0 +1,312 @@
+import RocketExpression
+import RocketModel
+
+/// Judges rows by the logic of their entities. A row is judged for itself; what rules see beside it are the related
+/// records, read beforehand. All programs of a request share a budget, for a store may run them on its own thread.
+struct RuleRun: Sendable {
+    /// As ``Evaluation/stepBudget`` counts them: some tenths of a second.
+    static let maximumSteps = 2_000_000
+
+    private let snapshot: AppSnapshot
+    private let principal: Principal
+    private let user: ExpressionValue
+    private let now: Timestamp
+    private var budget = EvaluationBudget(steps: maximumSteps)
+    var related: RelatedRecords
+
+    init(_ access: Access, now: Timestamp) {
+        snapshot = access.snapshot
+        principal = access.principal
+        user = access.principal.expressionValue
+        self.now = now
+        related = RelatedRecords(access.snapshot)
+    }
+
+    // MARK: rules
+
+    /// What the rules say of a row: those of a write, or of a delete.
+    ///
+    /// - Parameter areOthersWhole: whether no other row of the write has a field that failed.
+    mutating func violations(
+        of index: Int,
+        in rows: [PlannedRow],
+        _ logic: EntityLogic,
+        areOthersWhole: Bool = true
+    ) -> [FailureDetail] {
+        let row = rows[index]
+        var details = logic.problems.map { row.detail(nil, .expression, $0) }
+        let rules = row.action == .delete ? logic.deleteRules : logic.writeRules
+        guard !rules.isEmpty else { return details }
+        var names: [ExpressionValue]?
+        for rule in rules {
+            guard rule.isBlind(to: row.failed), areOthersWhole || rule.loads.isEmpty else { continue }
+            switch rule.test {
+            case .field(let field, let test):
+                guard !test.holds(of: row.value(field) ?? .null) else { continue }
+                details.append(row.detail(rule.blamed, test.rule, rule.message ?? test.message))
+            case .expression(let program):
+                let values = names ?? logic.names.values(of: row, wanted: logic.wanted, user: user, now: now)
+                names = values
+                do throws(EvaluationFailure) {
+                    guard try value(program, values, of: index, in: rows).isTruthy else { continue }
+                    details.append(
+                        row.detail(rule.blamed, .expression, rule.message ?? "is refused by the rule \(rule.id)")
+                    )
+                } catch {
+                    let message = "the rule \(rule.id) can't be evaluated: \(error.message)"
+                    details.append(row.detail(rule.blamed, .expression, message))
+                }
+            }
+            if rule.stopsOnFail { break }
+        }
+        return details
+    }
+
+    private mutating func value(
+        _ program: RuleProgram,
+        _ names: [ExpressionValue],
+        of index: Int,
+        in rows: [PlannedRow]
+    ) throws(EvaluationFailure) -> ExpressionValue {
+        guard !program.loads.isEmpty else {
+            return try program.program.value(names, now: DateValue(now), within: &budget)
+        }
+        var values: [ExpressionValue] = []
+        for load in program.loads { values.append(try related.value(of: load, for: index, rows)) }
+        let names = RuleNames.values(names, related: program.related(values))
+        return try program.program.value(names, now: DateValue(now), within: &budget)
+    }
+
+    // MARK: computed fields
+
+    /// Computes the fields of a row; each sees those that were computed before it.
+    ///
+    /// - Returns: what does not fit.
+    mutating func compute(_ index: Int, in rows: inout [PlannedRow], _ logic: EntityLogic) -> [FailureDetail] {
+        var details: [FailureDetail] = []
+        for computation in logic.computations {
+            let names = logic.names.values(of: rows[index], wanted: logic.wanted, user: user, now: now)
+            let field = rows[index].entity.fields[computation.field]
+            do {
+                let result = try value(computation.program, names, of: index, in: rows)
+                let value = try field.fitting(try field.shape.value(of: result))
+                if let parent = rows[index].parent, parent.theirs == computation.field,
+                    value != rows[index].value(computation.field)
+                {
+                    throw CoercionFailure("names another record than the one above")
+                }
+                rows[index].set(computation.field, to: value, now: now)
+            } catch let failure as EvaluationFailure {
+                details.append(rows[index].detail(field.name, .computed, "can't be computed: \(failure.message)"))
+            } catch let failure as CoercionFailure {
+                details.append(rows[index].detail(field.name, .computed, "is computed, and \(failure.message)"))
+            } catch {
+                preconditionFailure("an expression fails in two ways only")
+            }
+        }
+        return details
+    }
+
+    // MARK: state machines
+
+    /// What a state machine makes of a row.
+    enum Verdict {
+        /// The state stays, or is the first one.
+        case stays
+        case moves(StateMachine.Transition)
+        case refused(FailureDetail)
+        /// A transition is there, but not for this caller.
+        case forbidden(RequestFailure)
+    }
+
+    mutating func judge(_ machine: StateMachine, _ index: Int, in rows: [PlannedRow], _ logic: EntityLogic) -> Verdict {
+        let row = rows[index]
+        let field = row.entity.fields[machine.field]
+        let state = row.state(machine)
+        guard row.action == .update else {
+            guard state != machine.initial else { return .stays }
+            let given = state.map { ", not \"\($0)\"" } ?? ""
+            return .refused(
+                row.detail(field.name, .stateMachine, "Initial state must be \"\(machine.initial)\"\(given)")
+            )
+        }
+        let stored = row.storedState(machine)
+        guard state != stored else { return .stays }
+        if stored == nil, state == machine.initial { return .moves(.first(machine)) }
+        let ways = machine.transitions.filter { $0.to == state && $0.leads(from: stored) }
+        guard !ways.isEmpty else { return .refused(unreachable(machine, row, field, state, stored)) }
+        let open = ways.filter { $0.isOpen(to: principal) }
+        guard !open.isEmpty else {
+            let roles = Set(ways.flatMap { $0.roles ?? [] }).sorted().joined(separator: ", ")
+            let place = row.place(field.name) ?? field.name
+            return .forbidden(
+                RequestFailure(
+                    .forbidden,
+                    "\"\(place)\" goes from \(shown(stored)) to \(shown(state)) by these roles only: \(roles)",
+                    details: [row.detail(field.name, .stateMachine, "needs one of the roles \(roles)")]
+                )
+            )
+        }
+        return firstAllowed(open, index, rows, logic, field, from: stored, to: state)
+    }
+
+    private mutating func firstAllowed(
+        _ ways: [StateMachine.Transition],
+        _ index: Int,
+        _ rows: [PlannedRow],
+        _ logic: EntityLogic,
+        _ field: FieldModel,
+        from stored: String?,
+        to state: String?
+    ) -> Verdict {
+        let names = logic.names.values(of: rows[index], wanted: logic.wanted, user: user, now: now)
+        var reason = "the guard does not allow it"
+        for way in ways {
+            guard let program = way.guardProgram else { return .moves(way) }
+            do throws(EvaluationFailure) {
+                if try value(program, names, of: index, in: rows).isTruthy { return .moves(way) }
+            } catch {
+                reason = "the guard can't be evaluated: \(error.message)"
+            }
+        }
+        let message = "can't go from \(shown(stored)) to \(shown(state)) now: \(reason)"
+        return .refused(rows[index].detail(field.name, .stateMachine, message))
+    }
+
+    private func unreachable(
+        _ machine: StateMachine,
+        _ row: PlannedRow,
+        _ field: FieldModel,
+        _ state: String?,
+        _ stored: String?
+    ) -> FailureDetail {
+        let targets = machine.targets(from: stored, for: principal)
+        let way =
+            targets.isEmpty
+            ? "no state can be reached from there"
+            : "what can be reached is \(targets.map { "\"\($0)\"" }.joined(separator: ", "))"
+        return row.detail(
+            field.name,
+            .stateMachine,
+            "can't go from \(shown(stored)) to \(shown(state)): \(way)"
+        )
+    }
+
+    private func shown(_ state: String?) -> String { state.map { "\"\($0)\"" } ?? "null" }
+
+    /// The states that a caller can bring a stored row to now, guards included.
+    mutating func targets(_ machine: StateMachine, _ index: Int, in rows: [PlannedRow], _ logic: EntityLogic)
+        -> [String]
+    {
+        let stored = rows[index].storedState(machine)
+        return machine.targets(from: stored, for: principal).filter { target in
+            var moved = rows
+            moved[index].values[machine.field] = .text(target)
+            if case .moves = judge(machine, index, in: moved, logic) { return true }
+            return false
+        }
+    }
+
+    // MARK: actions
+
+    /// The value of an action's source, with what earlier actions have set.
+    mutating func value(
+        _ source: StateMachine.Source,
+        of index: Int,
+        in rows: [PlannedRow],
+        _ logic: EntityLogic
+    ) throws(EvaluationFailure) -> ExpressionValue {
+        switch source {
+        case .literal(let json): return ExpressionValue(json)
+        case .now: return .date(DateValue(now))
+        case .expression(let program):
+            let names = logic.names.values(of: rows[index], wanted: logic.wanted, user: user, now: now)
+            return try value(program, names, of: index, in: rows)
+        }
+    }
+}
+
+extension StateMachine.Transition {
+    /// From no state into the first.
+    fileprivate static func first(_ machine: StateMachine) -> StateMachine.Transition {
+        machine.transitions.first {
+            $0.isFromAny && $0.to == machine.initial && $0.roles == nil && $0.guardProgram == nil
+        }
+            ?? StateMachine.Transition(
+                from: [],
+                isFromAny: true,
+                to: machine.initial,
+                roles: nil,
+                guardProgram: nil,
+                actions: []
+            )
+    }
+}
+
+extension FieldModel {
+    /// A value that the engine sets, which holds as one that a client gives.
+    ///
+    /// - Throws: what does not fit: null or "" where a value must be, none of the enum.
+    func fitting(_ value: FieldValue) throws(CoercionFailure) -> FieldValue {
+        if definition.isMandatory, value.isNull || value == .text("") {
+            throw CoercionFailure(
+                value.isNull ? "null is no value for it: it is required" : "\"\" is no value for it: it is required"
+            )
+        }
+        if let allowed = allowedValues, !value.isNull, !allowed.contains(value) {
+            let list = allowed.map(\.json.jsonText).joined(separator: ", ")
+            throw CoercionFailure("\(value.json.jsonText) is none of \(list)")
+        }
+        return value
+    }
+}
+
+extension PlannedRow {
+    /// The state that the row will have; nil for null.
+    func state(_ machine: StateMachine) -> String? {
+        if case .text(let state)? = value(machine.field) { state } else { nil }
+    }
+
+    func storedState(_ machine: StateMachine) -> String? {
+        if case .text(let state)? = storedValue(machine.field) { state } else { nil }
+    }
+
+    /// Gives a field its value, and marks the change where nothing else of the row was changed.
+    mutating func set(_ index: Int, to value: FieldValue, now: Timestamp) {
+        guard value != self.value(index) else { return }
+        if action == .update, values.isEmpty {
+            for (index, field) in entity.fields.enumerated() where field.definition.auto == .update {
+                values[index] = field.value(at: now)
+            }
+        }
+        values[index] = value
+    }
+
+    /// Where a field of the row stands in the payload.
+    func place(_ field: String?) -> String? {
+        guard let field else { return path.isEmpty ? nil : path }
+        return path.isEmpty ? field : "\(path).\(field)"
+    }
+
+    /// A violation of the row.
+    func detail(_ field: String?, _ rule: ViolatedRule, _ message: String) -> FailureDetail {
+        let blamed = field.map { "\"\($0)\" " } ?? ""
+        switch origin {
+        case .payload:
+            return FailureDetail(field: place(field), rule: rule, message: message)
+        case .action:
+            return FailureDetail(
+                field: path,
+                rule: rule,
+                message: "its action makes a \(entity.name): \(blamed)\(message)"
+            )
+        case .cascade:
+            let key = key.map(\.json.jsonText) ?? ""
+            return FailureDetail(
+                field: path.isEmpty ? nil : path,
+                rule: rule,
+                message: "the \(entity.name) \(key) goes with it: \(blamed)\(message)"
+            )
+        }
+    }
+}

@@ -1,0 +1,157 @@
+import RocketExpression
+package import RocketModel
+
+// The rules' part of a nested write: every row of it is judged, whoever wants it written. Rules come first, of all
+// rows; then computed fields, from the rows below upwards; then state machines; then what their transitions do, which
+// may make rows that are judged in turn.
+
+extension WriteTree {
+    package var isJudged: Bool { judgedCount == rows.count }
+
+    /// What must be known of related records before the next rows are judged.
+    package mutating func relatedStatements() -> [SQLStatement] {
+        let round = judgedCount..<rows.count
+        guard rows[round].contains(where: { snapshot.logic(of: $0.entity) != nil }) else { return [] }
+        run.related = RelatedRecords(snapshot, of: rows, links, unlinks, round: round)
+        return run.related.statements
+    }
+
+    package mutating func takeRelated(_ results: [StatementResult]) {
+        run.related.take(results)
+    }
+
+    /// Judges the rows that have not been judged.
+    ///
+    /// - Throws: 422 with all violations of the first step that finds any, 403 for a transition that is not the
+    ///   caller's.
+    package mutating func judge() throws(RequestFailure) {
+        let round = judgedCount..<rows.count
+        judgedCount = rows.count
+        let judged = round.compactMap { index in snapshot.logic(of: rows[index].entity).map { (index, $0) } }
+        guard !judged.isEmpty else { return try requireValid() }
+        let areWhole = rows.allSatisfy(\.failed.isEmpty)
+        for (index, logic) in judged {
+            violations += run.violations(of: index, in: rows, logic, areOthersWhole: areWhole)
+        }
+        try requireValid()
+        for (index, logic) in judged.sorted(by: { rows[$0.0].depth > rows[$1.0].depth })
+        where rows[index].action != .delete && !logic.computations.isEmpty {
+            violations += run.compute(index, in: &rows, logic)
+        }
+        try requireValid()
+        for move in try moves(judged) { try act(move) }
+        try requireValid()
+    }
+
+    private struct Move {
+        let row: Int
+        let logic: EntityLogic
+        let machine: StateMachine
+        let transition: StateMachine.Transition
+    }
+
+    private mutating func moves(_ judged: [(Int, EntityLogic)]) throws(RequestFailure) -> [Move] {
+        var moves: [Move] = []
+        for (index, logic) in judged where rows[index].action != .delete {
+            for machine in logic.machines {
+                switch run.judge(machine, index, in: rows, logic) {
+                case .stays: break
+                case .moves(let transition):
+                    moves.append(Move(row: index, logic: logic, machine: machine, transition: transition))
+                case .refused(let detail): violations.append(detail)
+                case .forbidden(let failure): throw failure
+                }
+            }
+        }
+        try requireValid()
+        return moves
+    }
+
+    // MARK: actions
+
+    private mutating func act(_ move: Move) throws(RequestFailure) {
+        let state = rows[move.row].entity.fields[move.machine.field].name
+        for action in move.transition.actions {
+            do throws(ActionFailure) {
+                try act(action, move)
+            } catch {
+                violations.append(rows[move.row].detail(error.field ?? state, .stateMachine, error.message))
+            }
+        }
+    }
+
+    /// Why an action can't be done.
+    private struct ActionFailure: Error {
+        let field: String?
+        let message: String
+    }
+
+    private mutating func act(_ action: StateMachine.Action, _ move: Move) throws(ActionFailure) {
+        switch action {
+        case .setField(let index, let source):
+            try set(index, source, move)
+        case .createRecord(let name, let values):
+            guard let entity = model(name) else { return }
+            let payload = try payload(values, move, of: entity)
+            let state = rows[move.row].entity.fields[move.machine.field].name
+            addMade(payload, of: entity, at: rows[move.row].place(state) ?? state)
+        case .webhook(let call):
+            effects.append(.call(call, row: move.row))
+        case .sendEvent(let event, let values):
+            effects.append(.event(event, payload: try payload(values, move, of: nil), row: move.row))
+        }
+    }
+
+    private mutating func set(_ index: Int, _ source: StateMachine.Source, _ move: Move) throws(ActionFailure) {
+        let field = rows[move.row].entity.fields[index]
+        do throws(CoercionFailure) {
+            // A literal keeps its digits.
+            if case .literal(let json) = source {
+                return rows[move.row].set(index, to: try field.fitting(try field.shape.value(of: json)), now: now)
+            }
+        } catch {
+            throw ActionFailure(field: field.name, message: "is set by the transition, and \(error.message)")
+        }
+        let value = try value(source, move, of: field.name)
+        do throws(CoercionFailure) {
+            rows[move.row].set(index, to: try field.fitting(try field.shape.value(of: value)), now: now)
+        } catch {
+            throw ActionFailure(field: field.name, message: "is set by the transition, and \(error.message)")
+        }
+    }
+
+    private mutating func value(
+        _ source: StateMachine.Source,
+        _ move: Move,
+        of name: String
+    ) throws(ActionFailure) -> ExpressionValue {
+        do throws(EvaluationFailure) {
+            return try run.value(source, of: move.row, in: rows, move.logic)
+        } catch {
+            throw ActionFailure(field: nil, message: "the value of \"\(name)\" can't be computed: \(error.message)")
+        }
+    }
+
+    /// - Parameter entity: whose fields the values are for; nil where they are free.
+    private mutating func payload(
+        _ values: [(name: String, source: StateMachine.Source)],
+        _ move: Move,
+        of entity: EntityModel?
+    ) throws(ActionFailure) -> JSONObject {
+        var members: [JSONObject.Member] = []
+        for (name, source) in values {
+            if case .literal(let json) = source {
+                members.append(JSONObject.Member(name: name, value: json))
+                continue
+            }
+            let value = try value(source, move, of: name)
+            let shape = entity?.field(name)?.shape ?? ValueShape(type: .json)
+            do throws(CoercionFailure) {
+                members.append(JSONObject.Member(name: name, value: try shape.value(of: value).json))
+            } catch {
+                throw ActionFailure(field: nil, message: "the value of \"\(name)\" does not fit: \(error.message)")
+            }
+        }
+        return JSONObject(uniqueMembers: members)
+    }
+}
