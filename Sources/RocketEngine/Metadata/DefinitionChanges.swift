@@ -54,13 +54,12 @@ package enum DefinitionChanges {
                 throw RequestFailure.unknownEntity(name, known: definitions.entities.map(\.name))
             }
             try precondition?.require(entity.json)
-            let users = definitions.users(ofEntity: name)
-            guard users.isEmpty || cascades else { throw inUse("The entity \"\(name)\"", by: users) }
             return try removing(
                 definitions.removingEntity(name),
                 from: definitions,
                 cascades: cascades,
-                "The entity \"\(name)\""
+                "The entity \"\(name)\"",
+                users: definitions.users(ofEntity: name)
             )
         }
     }
@@ -209,14 +208,18 @@ package enum DefinitionChanges {
     }
 
     /// What is left when something is taken away, without what relied on it.
+    ///
+    /// - Parameter users: what named it, and is gone from the changed set already.
     static func removing(
         _ changed: DefinitionSet,
         from definitions: DefinitionSet,
         cascades: Bool,
-        _ what: String
+        _ what: String,
+        users: [String] = []
     ) throws(RequestFailure) -> DefinitionSet {
         let broken = newlyBroken(changed, from: definitions).map(\.definition)
-        guard broken.isEmpty || cascades else { throw inUse(what, by: broken.map(definitions.describe)) }
+        let all = users + broken.map(definitions.describe)
+        guard all.isEmpty || cascades else { throw inUse(what, by: all) }
         var left = changed
         left.others.removeAll { other in broken.contains { $0.id == other.id } }
         return left

@@ -17,9 +17,9 @@ package struct ReachableStates: Sendable {
 
     /// - Parameter row: as it is stored, by the entity's fields.
     package mutating func begin(_ row: [SQLValue]) {
-        guard logic?.machines.isEmpty == false else { return }
+        guard let logic, !logic.machines.isEmpty else { return }
         rows = [PlannedRow.stored(row, of: entity)]
-        run.related = RelatedRecords(snapshot, of: rows) { _, logic in logic.machines.flatMap(\.guardLoads) }
+        run.related = RelatedRecords(snapshot, of: rows) { _ in logic.machines.flatMap(\.guardLoads) }
     }
 
     /// What must be known of related records; none where no guard looks at any.

@@ -56,18 +56,18 @@ struct RelatedRecords: Sendable {
     /// - Parameters:
     ///   - rows: all rows of the write.
     ///   - round: those that are judged now; nil for all.
+    ///   - loads: what a row wants; nil for what the logic of its entity does.
     init(
         _ snapshot: AppSnapshot,
         of rows: [PlannedRow],
         _ links: [PlannedLink] = [],
         _ unlinks: [PlannedLink] = [],
         round: Range<Int>? = nil,
-        loads: (PlannedRow, EntityLogic) -> [RelatedLoad] = { $1.loads(for: $0) }
+        loads: ((PlannedRow) -> [RelatedLoad])? = nil
     ) {
         self.init(snapshot)
         for row in rows[round ?? rows.indices] {
-            guard let logic = snapshot.logic(of: row.entity) else { continue }
-            for load in loads(row, logic) { want(load, of: row) }
+            for load in loads?(row) ?? snapshot.logic(of: row.entity)?.loads(for: row) ?? [] { want(load, of: row) }
         }
         guard !requests.isEmpty else { return }
         overlay(rows, links, unlinks)
