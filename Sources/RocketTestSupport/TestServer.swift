@@ -26,6 +26,22 @@ package final class TestServer: Sendable {
         server: ServerSettings = ServerSettings(),
         _ test: (TestServer) async throws -> Void
     ) async throws {
+        await TestSlots.servers.take()
+        do {
+            try await runAlone(store, settings: settings, server: server, test)
+        } catch {
+            await TestSlots.servers.give()
+            throw error
+        }
+        await TestSlots.servers.give()
+    }
+
+    private static func runAlone(
+        _ store: TestStore,
+        settings: AppSettings?,
+        server: ServerSettings,
+        _ test: (TestServer) async throws -> Void
+    ) async throws {
         let directory = try TemporaryDirectory()
         var appSettings = settings ?? AppSettings()
         appSettings.bcryptCost = 4
