@@ -21,6 +21,9 @@ package struct Principal: Sendable, Hashable {
         roles.contains { $0.lowercased() == role.lowercased() }
     }
 
+    /// The roles that count in an app: a platform administrator has `admin` in every app.
+    package var appRoles: [String] { isAdmin && !hasRole("admin") ? roles + ["admin"] : roles }
+
     /// Whether the app's administration is open to this user.
     package var isAdmin: Bool { isOfPlatform ? isPlatformAdmin : hasRole("admin") }
 }

@@ -248,6 +248,68 @@ struct StateMachineTests {
         }
     }
 
+    @Test(arguments: TestStore.allCases)
+    func manyTransitionsAtOnceMakeTheirRecordsAtOnce(store: TestStore) async throws {
+        try await Till.run(store) { app in
+            try await app.machine()
+            let count = 1500
+            let made = try await app.post(
+                "customer",
+                ["name": "c", "sales": .array((0..<count).map { ["title": .string("s\($0)")] })]
+            )
+            let id = try #require(made["data"]["id"].string)
+            let paid = made["data"]["sales"].array.map { sale -> JSONValue in
+                ["id": sale["id"].value, "state": "paid"]
+            }
+            #expect(try await app.put("customer/\(id)", ["sales": .array(paid)]).status == 200)
+            #expect(try await app.get("journal?per_page=1")["meta"]["total"].int == count)
+            let recorded = "SELECT (SELECT count(*) FROM _events), (SELECT count(*) FROM _webhook_logs)"
+            #expect(try await app.systemRows(recorded) == [["\(count)", "\(count)"]])
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func aTransitionMovesNoRowBelowAnotherParent(store: TestStore) async throws {
+        try await Till.run(store) { app in
+            let other = try await app.make("sale", [:])
+            try await app.machine([
+                "entity": "line", "field": "state",
+                "definition": [
+                    "initial": "open",
+                    "transitions": [
+                        [
+                            "from": "open", "to": "packed",
+                            "actions": [["type": "set_field", "field": "sale_id", "value": .string(other)]],
+                        ]
+                    ],
+                ],
+            ])
+            let made = try await app.post("sale", ["lines": [[:]]])
+            let sale = try #require(made["data"]["id"].string)
+            let line = try #require(made["data"]["lines"][0]["id"].string)
+            let below = try await app.put("sale/\(sale)", ["lines": [["id": .string(line), "state": "packed"]]])
+            #expect(below.status == 422 && below.details == ["lines[0].sale_id state_machine"], "\(below)")
+            #expect(try await app.put("line/\(line)", ["state": "packed"])["data"]["sale_id"].string == other)
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func statesAreComparedByTheirBytes(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let app = try await server.makeApp()
+            try await app.makeEntity("job", fields: [["name": "state", "type": "string"]])
+            let state = "r\u{E9}solu"
+            try await app.machine([
+                "entity": "job", "field": "state", "definition": ["initial": .string(state), "transitions": []],
+            ])
+            let twin: JSONValue = .string("re\u{301}solu")
+            #expect(try await app.post("job", ["state": twin]).details == ["state state_machine"])
+            let id = try await app.make("job", [:])
+            #expect(try await app.put("job/\(id)", ["state": twin]).details == ["state state_machine"])
+            #expect(try await app.put("job/\(id)", ["state": .string(state)]).status == 200)
+        }
+    }
+
     // MARK: no way around
 
     @Test(arguments: TestStore.allCases)

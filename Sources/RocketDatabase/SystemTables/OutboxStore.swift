@@ -78,44 +78,58 @@ package struct OutboxStore: Sendable {
         }
     }
 
-    package func insert(_ delivery: Delivery, now: Timestamp) -> SQLStatement {
-        insert(
+    package func inserts(_ deliveries: [Delivery], now: Timestamp) -> [SQLStatement] {
+        let columns = [
+            "id", "webhook_id", "entity", "record_id", "hook", "url", "method", "request_headers", "request_body",
+            "status", "attempt", "max_attempts", "next_retry_at", "idempotency_key", "created_at", "updated_at",
+        ]
+        let instant = SQLValue.integer(now.microseconds)
+        return inserts(
             "_webhook_logs",
-            [
-                ("id", .text(delivery.id)), ("webhook_id", delivery.webhookID.map(SQLValue.text) ?? .null),
-                ("entity", .text(delivery.entity)), ("record_id", .text(delivery.recordID)),
-                ("hook", .text(delivery.hook)), ("url", .text(delivery.call.url)),
-                ("method", .text(delivery.call.method)),
-                ("request_headers", .text(JSONValue.object(delivery.call.headers).jsonText)),
-                ("request_body", .text(delivery.body)), ("status", .text("pending")), ("attempt", .integer(0)),
-                ("max_attempts", .integer(Int64(delivery.maximumAttempts))),
-                ("next_retry_at", .integer(now.microseconds)), ("idempotency_key", .text(delivery.idempotencyKey)),
-                ("created_at", .integer(now.microseconds)), ("updated_at", .integer(now.microseconds)),
-            ]
+            columns,
+            deliveries.map { delivery in
+                [
+                    .text(delivery.id), delivery.webhookID.map(SQLValue.text) ?? .null, .text(delivery.entity),
+                    .text(delivery.recordID), .text(delivery.hook), .text(delivery.call.url),
+                    .text(delivery.call.method), .text(JSONValue.object(delivery.call.headers).jsonText),
+                    .text(delivery.body), .text("pending"), .integer(0), .integer(Int64(delivery.maximumAttempts)),
+                    instant, .text(delivery.idempotencyKey), instant, instant,
+                ]
+            }
         )
     }
 
-    package func insert(_ event: Event, now: Timestamp) -> SQLStatement {
-        insert(
+    package func inserts(_ events: [Event], now: Timestamp) -> [SQLStatement] {
+        inserts(
             "_events",
-            [
-                ("id", .text(event.id)), ("event", .text(event.name)),
-                ("payload", .text(JSONValue.object(event.payload).jsonText)), ("entity", .text(event.entity)),
-                ("record_id", .text(event.recordID)), ("record", .text(JSONValue.object(event.record).jsonText)),
-                ("user", .text(JSONValue.object(event.user).jsonText)), ("created_at", .integer(now.microseconds)),
-            ]
+            ["id", "event", "payload", "entity", "record_id", "record", "user", "created_at"],
+            events.map { event in
+                [
+                    .text(event.id), .text(event.name), .text(JSONValue.object(event.payload).jsonText),
+                    .text(event.entity), .text(event.recordID), .text(JSONValue.object(event.record).jsonText),
+                    .text(JSONValue.object(event.user).jsonText), .integer(now.microseconds),
+                ]
+            }
         )
     }
 
-    private func insert(_ table: String, _ values: [(column: String, value: SQLValue)]) -> SQLStatement {
-        var sql = SQLBuilder(dialect)
-        let columns = values.map { dialect.quote($0.column) }.joined(separator: ", ")
-        sql.append("INSERT INTO \(dialect.quote(table)) (\(columns)) VALUES (")
-        for (index, value) in values.enumerated() {
-            if index > 0 { sql.append(", ") }
-            sql.bind(stored: value.value)
+    /// Rows of one statement; well under SQLite's bound of 32,766 parameters.
+    private static let maximumRows = 500
+
+    private func inserts(_ table: String, _ columns: [String], _ rows: [[SQLValue]]) -> [SQLStatement] {
+        rows.chunks(of: Self.maximumRows).map { chunk in
+            var sql = SQLBuilder(dialect)
+            let list = columns.map(dialect.quote).joined(separator: ", ")
+            sql.append("INSERT INTO \(dialect.quote(table)) (\(list)) VALUES ")
+            for (index, row) in chunk.enumerated() {
+                sql.append(index > 0 ? ", (" : "(")
+                for (position, value) in row.enumerated() {
+                    if position > 0 { sql.append(", ") }
+                    sql.bind(stored: value)
+                }
+                sql.append(")")
+            }
+            return sql.statement()
         }
-        sql.append(")")
-        return sql.statement()
     }
 }

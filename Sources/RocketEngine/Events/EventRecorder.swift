@@ -12,15 +12,17 @@ struct EventRecorder {
     /// How often a call of a transition is tried, the first time included.
     private static let maximumAttempts = 3
 
-    /// One statement for each effect, in their order.
     func statements(_ effects: [Effect], of tree: WriteTree) -> [SQLStatement] {
-        effects.map { effect in
+        var deliveries: [OutboxStore.Delivery] = []
+        var events: [OutboxStore.Event] = []
+        for effect in effects {
             switch effect {
-            case .call(let call, let row): store.insert(delivery(call, tree.rows[row].effectRecord), now: now)
+            case .call(let call, let row): deliveries.append(delivery(call, tree.rows[row].effectRecord))
             case .event(let name, let payload, let row):
-                store.insert(event(name, payload, tree.rows[row].effectRecord), now: now)
+                events.append(event(name, payload, tree.rows[row].effectRecord))
             }
         }
+        return store.inserts(deliveries, now: now) + store.inserts(events, now: now)
     }
 
     private func delivery(_ call: WebhookCall, _ record: EffectRecord) -> OutboxStore.Delivery {
@@ -61,7 +63,7 @@ struct EventRecorder {
     }
 
     private var user: JSONObject {
-        ["id": .string(principal.userID), "roles": .array(principal.roles.map(JSONValue.string))]
+        ["id": .string(principal.userID), "roles": .array(principal.appRoles.map(JSONValue.string))]
     }
 
     private func text(_ key: FieldValue?) -> String {

@@ -217,11 +217,16 @@ package enum DefinitionChanges {
         _ what: String,
         users: [String] = []
     ) throws(RequestFailure) -> DefinitionSet {
-        let broken = newlyBroken(changed, from: definitions).map(\.definition)
-        let all = users + broken.map(definitions.describe)
-        guard all.isEmpty || cascades else { throw inUse(what, by: all) }
         var left = changed
-        left.others.removeAll { other in broken.contains { $0.id == other.id } }
+        var all = users
+        // What goes may have been relied on in turn.
+        while true {
+            let broken = newlyBroken(left, from: definitions).map(\.definition)
+            guard !broken.isEmpty else { break }
+            all += broken.map(definitions.describe)
+            left.others.removeAll { other in broken.contains { $0.id == other.id } }
+        }
+        guard all.isEmpty || cascades else { throw inUse(what, by: all) }
         return left
     }
 

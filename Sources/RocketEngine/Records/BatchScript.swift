@@ -14,7 +14,9 @@ package enum BatchWriter {
         in database: any AppDatabase
     ) async throws -> [OperationOutcome] {
         let slugs = MadeSlugs()
-        let setting = OperationSetting(access: access, dependencies: dependencies, slugs: slugs)
+        // One that is by itself could not take less than an expression may.
+        let steps = max(OperationSetting.maximumSteps / max(1, batch.operations.count), 100_000)
+        let setting = OperationSetting(access: access, dependencies: dependencies, slugs: slugs, steps: steps)
         let progress = BatchProgress()
         do {
             return try await RecordWriter.retryingSlugs(slugs) {

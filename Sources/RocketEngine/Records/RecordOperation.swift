@@ -34,6 +34,10 @@ struct OperationSetting: Sendable {
     let access: Access
     let dependencies: EngineDependencies
     let slugs: MadeSlugs
+    /// What the expressions of the operation may take together.
+    var steps = OperationSetting.maximumSteps
+
+    static let maximumSteps = 2_000_000
 }
 
 extension RecordOperation {
@@ -75,7 +79,7 @@ extension RecordOperation {
             let plan = try WritePlanner.create(payload, in: model, grant: grant, now: now, newID: newID)
             return CreateScript(plan: plan, slugs: setting.slugs)
         }
-        let tree = try WriteTree.create(payload, in: model, grant: grant, now: now, newID: newID)
+        let tree = try WriteTree.create(payload, in: model, grant: grant, now: now, steps: setting.steps, newID: newID)
         return TreeScript(tree: tree, id: "", precondition: nil, setting)
     }
 
@@ -92,7 +96,15 @@ extension RecordOperation {
             let plan = try WritePlanner.update(payload, id: id, in: model, grant: grant, precondition: precondition)
             return UpdateScript(plan: plan, id: id, now: now, slugs: setting.slugs)
         }
-        let tree = try WriteTree.update(payload, id: id, in: model, grant: grant, now: now, newID: newID)
+        let tree = try WriteTree.update(
+            payload,
+            id: id,
+            in: model,
+            grant: grant,
+            now: now,
+            steps: setting.steps,
+            newID: newID
+        )
         return TreeScript(tree: tree, id: id, precondition: precondition, setting)
     }
 }

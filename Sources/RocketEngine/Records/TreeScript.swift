@@ -9,6 +9,7 @@ struct TreeScript: TransactionScript {
         case start
         case stored(skipped: Int)
         case facts
+        case earlySlugs
         case related
         case lookups
         case judgingDeletes
@@ -26,6 +27,7 @@ struct TreeScript: TransactionScript {
     /// The same when they are judged.
     private var lookedUp: TreeLookups?
     private var slugs: TreeSlugs?
+    private var hasEarlySlugs = false
     private var cascade: CascadeRun?
     private var deleteRules: DeleteRules?
     private var writer: TreeWriter?
@@ -66,6 +68,9 @@ struct TreeScript: TransactionScript {
         case .facts:
             try tree.takeFacts(results)
             return try gatherFacts()
+        case .earlySlugs:
+            try slugs?.take(results)
+            return try judge()
         case .related:
             tree.takeRelated(results)
             try tree.judge()
@@ -105,6 +110,7 @@ struct TreeScript: TransactionScript {
 
     /// Rows that actions make are judged after those whose actions they are.
     private mutating func judge() throws -> TransactionStep<OperationOutcome> {
+        if let statements = makeEarlySlugs() { return .run(statements) }
         repeat {
             let statements = tree.relatedStatements()
             guard statements.isEmpty else {
@@ -139,6 +145,22 @@ struct TreeScript: TransactionScript {
         try slugs?.take(Array(results.prefix(slugCount)))
         try cascade?.take(Array(results.dropFirst(slugCount)))
         return try lookUp([])
+    }
+
+    /// Slugs that rules look at are made before these do.
+    private mutating func makeEarlySlugs() -> [SQLStatement]? {
+        guard !hasEarlySlugs, tree.needsSlugsFirst else { return nil }
+        if slugs == nil { slugs = TreeSlugs(tree, isEarly: true) }
+        let statements = slugs?.statements() ?? []
+        if !statements.isEmpty {
+            state = .earlySlugs
+            return statements
+        }
+        hasEarlySlugs = true
+        slugs?.apply(to: &tree)
+        for entity in slugs?.entities ?? [] { made.note(entity) }
+        slugs = nil
+        return nil
     }
 
     /// The rows that go with those that are deleted have rules of their own.

@@ -15,6 +15,8 @@ package final class EntityLogic: Sendable {
     let problems: [String]
     /// The fields that are computed, as indexes.
     let computedFields: Set<Int>
+    /// Whether a rule looks at the slug, which must be made before it then.
+    let readsSlug: Bool
 
     init(
         names: RuleNames,
@@ -23,7 +25,8 @@ package final class EntityLogic: Sendable {
         computations: [Computation],
         deleteRules: [RowRule],
         machines: [StateMachine],
-        problems: [String]
+        problems: [String],
+        readsSlug: Bool
     ) {
         self.names = names
         self.wanted = wanted
@@ -32,6 +35,7 @@ package final class EntityLogic: Sendable {
         self.deleteRules = deleteRules
         self.machines = machines
         self.problems = problems
+        self.readsSlug = readsSlug
         computedFields = Set(computations.map(\.field))
     }
 
@@ -42,7 +46,7 @@ package final class EntityLogic: Sendable {
 
     /// Whether a record can be made without looking at others.
     package var createsAlone: Bool {
-        writeRules.allSatisfy { $0.loads.isEmpty } && computations.allSatisfy { $0.program.loads.isEmpty }
+        !readsSlug && writeRules.allSatisfy { $0.loads.isEmpty } && computations.allSatisfy { $0.program.loads.isEmpty }
     }
 
     /// What must be known of the records related to a row before it is judged.
@@ -122,16 +126,17 @@ struct Computation: Sendable {
 /// A state machine, compiled.
 struct StateMachine: Sendable {
     struct Transition: Sendable {
-        let from: Set<String>
+        let from: Set<FieldValue>
         let isFromAny: Bool
-        let to: String
+        let to: FieldValue
         /// Who may take it; nil for everyone.
         let roles: [String]?
         let guardProgram: RuleProgram?
         let actions: [Action]
 
-        func leads(from state: String?) -> Bool {
-            isFromAny || state.map(from.contains) ?? false
+        /// - Parameter state: null where there is none, from which only `*` leads on.
+        func leads(from state: FieldValue) -> Bool {
+            isFromAny || from.contains(state)
         }
 
         /// Administrators pass.
@@ -174,15 +179,15 @@ struct StateMachine: Sendable {
 
     let id: String
     let field: Int
-    let initial: String
+    let initial: FieldValue
     let transitions: [Transition]
 
     var loads: [RelatedLoad] { transitions.flatMap(\.loads) }
     var guardLoads: [RelatedLoad] { transitions.flatMap { $0.guardProgram?.loads ?? [] } }
 
     /// The states that a caller may go to, without asking the guards; from null the initial one is always open.
-    func targets(from state: String?, for principal: Principal) -> [String] {
-        var targets: [String] = state == nil ? [initial] : []
+    func targets(from state: FieldValue, for principal: Principal) -> [FieldValue] {
+        var targets: [FieldValue] = state.isNull ? [initial] : []
         for transition in transitions where transition.leads(from: state) && transition.isOpen(to: principal) {
             if transition.to != state, !targets.contains(transition.to) { targets.append(transition.to) }
         }

@@ -15,7 +15,7 @@ extension Principal {
         .object(
             ExpressionObject(
                 ObjectType.user.keys,
-                [.string(userID), .string(email), .array(roles.map { .string($0) })]
+                [.string(userID), .string(email), .array(appRoles.map { .string($0) })]
             )
         )
     }

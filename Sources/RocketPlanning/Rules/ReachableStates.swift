@@ -34,7 +34,7 @@ package struct ReachableStates: Sendable {
         var object = JSONObject()
         for machine in logic.machines {
             let states = run.targets(machine, 0, in: rows, logic)
-            object[entity.fields[machine.field].name] = .array(states.map(JSONValue.string))
+            object[entity.fields[machine.field].name] = .array(states.map(\.json))
         }
         return object
     }

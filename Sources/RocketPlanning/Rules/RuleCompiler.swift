@@ -18,6 +18,8 @@ struct RuleCompiler {
         var machines: [StateMachine] = []
         var wanted = RuleNames.Wanted()
         var problems: [String] = []
+        /// Whether a rule looks at the slug, which must be made before it then.
+        var readsSlug = false
     }
 
     private let models: [String: EntityModel]
@@ -75,7 +77,8 @@ struct RuleCompiler {
                 computations: Self.ordered(draft.computations),
                 deleteRules: Self.ordered(draft.rules.filter { $0.definition.hook == .beforeDelete }),
                 machines: draft.machines,
-                problems: draft.problems
+                problems: draft.problems,
+                readsSlug: draft.readsSlug
             )
         }
         return logics
@@ -149,6 +152,7 @@ struct RuleCompiler {
             guard let program, problems.isEmpty else { break }
             drafts[rule.entity, default: Draft()].wanted.add(program.program.reads)
             guard rule.isActive else { break }
+            noteSlug(program.fields(of: entity), rule.entity)
             let computation = Computation(id: id, field: index, program: program)
             drafts[rule.entity, default: Draft()].computations.append((computation, rule.priority))
         }
@@ -157,7 +161,15 @@ struct RuleCompiler {
 
     private mutating func add(_ definition: RuleDefinition, _ rule: RowRule) {
         guard definition.isActive else { return }
+        if definition.hook == .beforeWrite { noteSlug(rule.reads, definition.entity) }
         drafts[definition.entity, default: Draft()].rules.append((rule, definition))
+    }
+
+    private mutating func noteSlug(_ reads: Set<Int>?, _ entity: String) {
+        guard let model = models[entity], let slug = model.slugField, let index = model.index(of: slug.name) else {
+            return
+        }
+        if reads?.contains(index) ?? true { drafts[entity, default: Draft()].readsSlug = true }
     }
 
     private func index(
@@ -203,7 +215,12 @@ struct RuleCompiler {
                     problems.add("\(member).filter.\(filter.name)", .type, error.message)
                 }
             }
-            return RelatedLoad(side: side, other: other, conditions: conditions)
+            return RelatedLoad(
+                side: side,
+                other: other,
+                conditions: conditions,
+                filter: JSONValue.object(load.filter).jsonText
+            )
         }
     }
 
@@ -244,7 +261,7 @@ struct RuleCompiler {
     ) -> RuleProgram? {
         guard let names = names[entity.name] else { return nil }
         let all = entity.relations.compactMap { side in
-            models[side.other].map { RelatedLoad(side: side, other: $0, conditions: []) }
+            models[side.other].map { RelatedLoad(side: side, other: $0, conditions: [], filter: "") }
         }
         guard let program = compile(text, names, all, member, &problems) else { return nil }
         drafts[entity.name, default: Draft()].wanted.add(program.program.reads)
@@ -301,9 +318,9 @@ struct RuleCompiler {
             }
             transitions.append(
                 StateMachine.Transition(
-                    from: Set(transition.from),
+                    from: Set(transition.from.map(FieldValue.text)),
                     isFromAny: transition.from.contains(StateMachineDefinition.anyState),
-                    to: transition.to,
+                    to: .text(transition.to),
                     roles: transition.roles,
                     guardProgram: guardProgram,
                     actions: actions
@@ -311,7 +328,7 @@ struct RuleCompiler {
             )
         }
         if machine.isActive, problems.isEmpty {
-            let compiled = StateMachine(id: id, field: index, initial: machine.initial, transitions: transitions)
+            let compiled = StateMachine(id: id, field: index, initial: .text(machine.initial), transitions: transitions)
             drafts[machine.entity, default: Draft()].machines.append(compiled)
         }
         return problems.all
@@ -401,7 +418,7 @@ struct RuleCompiler {
             return compile(text, of: entity, member, &problems).map { .expression($0) }
         case .literal("now") where field?.shape.type == .timestamp || field?.shape.type == .date:
             return .now
-        case .literal("now") where nowIsText && field?.shape.type.isText == true:
+        case .literal("now") where nowIsText && field?.shape.type.isText == true && field?.allowedValues == nil:
             return .now
         case .literal(let json):
             guard let field else { return .literal(json) }
@@ -466,6 +483,7 @@ extension DefinitionSet {
         if hasActiveMachine(of: field, entity.name) { return true }
         return others.contains { other in
             other.kind == .rules && other.entity == entity.name && other.content["type"] == "computed"
+                && other.content["active"] != .boolean(false)
                 && other.content["definition"]?.objectValue?["field"]?.stringValue == field
         }
     }

@@ -7,15 +7,15 @@ struct RuleRun: Sendable {
     /// As ``Evaluation/stepBudget`` counts them: some tenths of a second.
     static let maximumSteps = 2_000_000
 
-    private let snapshot: AppSnapshot
     private let principal: Principal
     private let user: ExpressionValue
     private let now: Timestamp
-    private var budget = EvaluationBudget(steps: maximumSteps)
+    private var budget: EvaluationBudget
     var related: RelatedRecords
 
-    init(_ access: Access, now: Timestamp) {
-        snapshot = access.snapshot
+    /// - Parameter steps: what the programs may take together.
+    init(_ access: Access, now: Timestamp, steps: Int = maximumSteps) {
+        budget = EvaluationBudget(steps: steps)
         principal = access.principal
         user = access.principal.expressionValue
         self.now = now
@@ -26,12 +26,13 @@ struct RuleRun: Sendable {
 
     /// What the rules say of a row: those of a write, or of a delete.
     ///
-    /// - Parameter areOthersWhole: whether no other row of the write has a field that failed.
+    /// - Parameter incomplete: entities of which the write has rows that can't be looked at: with a field that failed, or
+    ///   refused altogether.
     mutating func violations(
         of index: Int,
         in rows: [PlannedRow],
         _ logic: EntityLogic,
-        areOthersWhole: Bool = true
+        incomplete: Set<String> = []
     ) -> [FailureDetail] {
         let row = rows[index]
         var details = logic.problems.map { row.detail(nil, .expression, $0) }
@@ -39,10 +40,13 @@ struct RuleRun: Sendable {
         guard !rules.isEmpty else { return details }
         var names: [ExpressionValue]?
         for rule in rules {
-            guard rule.isBlind(to: row.failed), areOthersWhole || rule.loads.isEmpty else { continue }
+            guard rule.isBlind(to: row.failed),
+                incomplete.isEmpty || !rule.loads.contains(where: { incomplete.contains($0.other.name) })
+            else { continue }
             switch rule.test {
             case .field(let field, let test):
-                guard !test.holds(of: row.value(field) ?? .null) else { continue }
+                // A key that the database has yet to number will be there.
+                guard let value = row.value(field), !test.holds(of: value) else { continue }
                 details.append(row.detail(rule.blamed, test.rule, rule.message ?? test.message))
             case .expression(let program):
                 let values = names ?? logic.names.values(of: row, wanted: logic.wanted, user: user, now: now)
@@ -104,6 +108,9 @@ struct RuleRun: Sendable {
                 preconditionFailure("an expression fails in two ways only")
             }
         }
+        if details.isEmpty, let slug = rows[index].slugWithoutSource {
+            details.append(rows[index].detail(slug.name, .required, "is required"))
+        }
         return details
     }
 
@@ -122,17 +129,15 @@ struct RuleRun: Sendable {
     mutating func judge(_ machine: StateMachine, _ index: Int, in rows: [PlannedRow], _ logic: EntityLogic) -> Verdict {
         let row = rows[index]
         let field = row.entity.fields[machine.field]
-        let state = row.state(machine)
+        let state = row.value(machine.field) ?? .null
         guard row.action == .update else {
             guard state != machine.initial else { return .stays }
-            let given = state.map { ", not \"\($0)\"" } ?? ""
-            return .refused(
-                row.detail(field.name, .stateMachine, "Initial state must be \"\(machine.initial)\"\(given)")
-            )
+            let message = "Initial state must be \(shown(machine.initial)), not \(shown(state))"
+            return .refused(row.detail(field.name, .stateMachine, message))
         }
-        let stored = row.storedState(machine)
+        let stored = row.storedValue(machine.field) ?? .null
         guard state != stored else { return .stays }
-        if stored == nil, state == machine.initial { return .moves(.first(machine)) }
+        if stored.isNull, state == machine.initial { return .moves(.first(machine)) }
         let ways = machine.transitions.filter { $0.to == state && $0.leads(from: stored) }
         guard !ways.isEmpty else { return .refused(unreachable(machine, row, field, state, stored)) }
         let open = ways.filter { $0.isOpen(to: principal) }
@@ -156,8 +161,8 @@ struct RuleRun: Sendable {
         _ rows: [PlannedRow],
         _ logic: EntityLogic,
         _ field: FieldModel,
-        from stored: String?,
-        to state: String?
+        from stored: FieldValue,
+        to state: FieldValue
     ) -> Verdict {
         let names = logic.names.values(of: rows[index], wanted: logic.wanted, user: user, now: now)
         var reason = "the guard does not allow it"
@@ -177,14 +182,14 @@ struct RuleRun: Sendable {
         _ machine: StateMachine,
         _ row: PlannedRow,
         _ field: FieldModel,
-        _ state: String?,
-        _ stored: String?
+        _ state: FieldValue,
+        _ stored: FieldValue
     ) -> FailureDetail {
         let targets = machine.targets(from: stored, for: principal)
         let way =
             targets.isEmpty
             ? "no state can be reached from there"
-            : "what can be reached is \(targets.map { "\"\($0)\"" }.joined(separator: ", "))"
+            : "what can be reached is \(targets.map(shown).joined(separator: ", "))"
         return row.detail(
             field.name,
             .stateMachine,
@@ -192,16 +197,16 @@ struct RuleRun: Sendable {
         )
     }
 
-    private func shown(_ state: String?) -> String { state.map { "\"\($0)\"" } ?? "null" }
+    private func shown(_ state: FieldValue) -> String { state.json.jsonText }
 
     /// The states that a caller can bring a stored row to now, guards included.
     mutating func targets(_ machine: StateMachine, _ index: Int, in rows: [PlannedRow], _ logic: EntityLogic)
-        -> [String]
+        -> [FieldValue]
     {
-        let stored = rows[index].storedState(machine)
+        let stored = rows[index].storedValue(machine.field) ?? .null
         return machine.targets(from: stored, for: principal).filter { target in
             var moved = rows
-            moved[index].values[machine.field] = .text(target)
+            moved[index].values[machine.field] = target
             if case .moves = judge(machine, index, in: moved, logic) { return true }
             return false
         }
@@ -262,13 +267,13 @@ extension FieldModel {
 }
 
 extension PlannedRow {
-    /// The state that the row will have; nil for null.
-    func state(_ machine: StateMachine) -> String? {
-        if case .text(let state)? = value(machine.field) { state } else { nil }
-    }
-
-    func storedState(_ machine: StateMachine) -> String? {
-        if case .text(let state)? = storedValue(machine.field) { state } else { nil }
+    /// The slug, where the new row must have one and what it is made from has turned out to be null.
+    fileprivate var slugWithoutSource: FieldModel? {
+        guard action == .create, let slug = entity.slugField, slug.definition.isMandatory,
+            let index = entity.index(of: slug.name), (values[index] ?? .null).isNull,
+            WritePlanner.slugBase(values, entity) == nil
+        else { return nil }
+        return slug
     }
 
     /// Gives a field its value, and marks the change where nothing else of the row was changed.

@@ -88,7 +88,7 @@ package struct RuleTrial: Sendable {
             entity.fields.indices.map { entity.dialect.bindable(values[$0] ?? .null) }
         }
         var values: [Int: FieldValue] = [:]
-        for index in entity.fields.indices { values[index] = record[index] ?? .null }
+        for index in entity.fields.indices where index != entity.keyIndex { values[index] = record[index] ?? .null }
         return PlannedRow(
             entity: entity,
             action: isDeletion ? .delete : old == nil ? .create : .update,

@@ -53,13 +53,13 @@ enum FieldChecks {
         }
         if isCreate {
             for machine in logic?.machines ?? [] where checked.values[machine.field] == nil {
-                checked.values[machine.field] = .text(machine.initial)
+                checked.values[machine.field] = machine.initial
             }
             for (index, field) in entity.fields.enumerated()
             where checked.values[index] == nil && !field.isEngineOwned && !filled.contains(index) {
                 if let fallback = field.defaultValue {
                     checked.values[index] = fallback
-                } else if isMandatory(field), !computed.contains(index), !isFilledIn(field, entity, checked) {
+                } else if isMandatory(field), !computed.contains(index), !isFilledIn(field, entity, checked, computed) {
                     checked.violations.append(required(field))
                 }
             }
@@ -92,11 +92,17 @@ enum FieldChecks {
     }
 
     /// A slug needs no value of its own where the field that it is made from has one.
-    private static func isFilledIn(_ field: FieldModel, _ entity: EntityModel, _ checked: CheckedPayload) -> Bool {
+    private static func isFilledIn(
+        _ field: FieldModel,
+        _ entity: EntityModel,
+        _ checked: CheckedPayload,
+        _ computed: Set<Int>
+    ) -> Bool {
         guard let slug = entity.definition.slug, slug.field == field.name, let source = slug.source,
             let index = entity.index(of: source)
         else { return false }
-        return !(checked.values[index] ?? entity.fields[index].defaultValue ?? .null).isNull
+        return computed.contains(index)
+            || !(checked.values[index] ?? entity.fields[index].defaultValue ?? .null).isNull
     }
 
     private static func required(_ field: FieldModel) -> FailureDetail {

@@ -120,10 +120,10 @@ struct RuleTests {
         var tree = try Orders.update(["total": 6], try Orders.snapshot(rules))
         _ = try tree.factStatements()
         _ = tree.relatedStatements()
-        tree.takeRelated([StatementResult(rowCount: 20_001)])
+        tree.takeRelated([StatementResult(rowCount: 50_001)])
         let refused = failure { try tree.judge() }
         #expect(refused?.code == .validationFailed)
-        #expect(refused?.details.first?.message.contains("more than 20000 records") == true)
+        #expect(refused?.details.first?.message.contains("more than 50000 records") == true)
     }
 
     @Test func anEntityWithoutRulesAsksForNothing() throws {

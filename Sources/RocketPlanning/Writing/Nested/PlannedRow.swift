@@ -48,7 +48,8 @@ package struct PlannedRow: Sendable {
     func value(_ index: Int) -> FieldValue? {
         if index == entity.keyIndex { return key }
         if let value = values[index] { return value }
-        return storedValue(index) ?? (action == .create ? .null : nil)
+        if action == .create { return parent?.theirs == index ? nil : .null }
+        return storedValue(index)
     }
 
     /// A field of the row as it is stored.

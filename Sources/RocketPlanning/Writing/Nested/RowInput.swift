@@ -35,6 +35,8 @@ struct RelationInput: Sendable {
 struct RowInputReader {
     private let snapshot: AppSnapshot
     private(set) var violations: [FailureDetail] = []
+    /// The entities of rows that can't be read.
+    private(set) var incomplete: Set<String> = []
     private var count = 0
 
     /// How many rows one request may write.
@@ -94,6 +96,7 @@ struct RowInputReader {
         do throws(CoercionFailure) {
             return try entity.key.shape.value(of: json)
         } catch {
+            incomplete.insert(entity.name)
             violate("\(path).\(entity.key.name)", .type, error.message)
             return nil
         }
@@ -135,6 +138,7 @@ struct RowInputReader {
         case .array(let items) where side.isMany:
             for (index, item) in items.enumerated() {
                 guard case .object(let object) = item else {
+                    incomplete.insert(other.name)
                     violate("\(path)[\(index)]", .type, "expected an object, got \(item.kind)")
                     continue
                 }
@@ -142,6 +146,7 @@ struct RowInputReader {
             }
         default:
             let wanted = side.isMany ? "an array of objects, or {\"_write_mode\", \"data\"}" : "an object or null"
+            incomplete.insert(other.name)
             violate(path, .type, "expected \(wanted), got \(data.kind)")
             return []
         }

@@ -34,9 +34,7 @@ package struct TreeLookups: Sendable {
 
     private mutating func addReferences(of row: PlannedRow) {
         for model in row.entity.references where row.parent?.theirs != model.field {
-            guard let value = row.values[model.field], !value.isNull, value != row.storedValue(model.field) else {
-                continue
-            }
+            guard let value = row.values[model.field], !value.isNull else { continue }
             let name = row.entity.fields[model.field].name
             let path = row.path.isEmpty ? name : "\(row.path).\(name)"
             if let index = references.firstIndex(where: {

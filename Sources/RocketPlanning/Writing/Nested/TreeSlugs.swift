@@ -29,9 +29,11 @@ package struct TreeSlugs: Sendable {
     /// The entities whose statements were sent last.
     private var asked: [EntityModel] = []
 
-    package init(_ tree: WriteTree) {
+    /// - Parameter isEarly: whether it is for rules to look at: what is made of a computed field must wait.
+    package init(_ tree: WriteTree, isEarly: Bool = false) {
         rows = tree.rows
         for (index, row) in tree.rows.enumerated() where row.action != .delete {
+            if isEarly, !Self.isWantedEarly(row, tree) { continue }
             guard let slug = row.entity.definition.slug, let field = row.entity.index(of: slug.field) else { continue }
             if case .text(let text)? = row.values[field], !text.isEmpty {
                 used[row.entity.name, default: []].insert(text)
@@ -44,6 +46,13 @@ package struct TreeSlugs: Sendable {
         // again, and it would be tried with them.
         let made = Set(wishes.map(\.entity.name))
         given = given.filter { made.contains($0.entity.name) }
+    }
+
+    private static func isWantedEarly(_ row: PlannedRow, _ tree: WriteTree) -> Bool {
+        guard let logic = tree.snapshot.logic(of: row.entity), logic.readsSlug,
+            let source = row.entity.definition.slug?.source, let index = row.entity.index(of: source)
+        else { return false }
+        return !logic.computedFields.contains(index)
     }
 
     private mutating func add(_ row: Int, _ base: String, _ entity: EntityModel) {

@@ -8,9 +8,15 @@ package import RocketModel
 extension WriteTree {
     package var isJudged: Bool { judgedCount == rows.count }
 
+    /// Whether a rule looks at slugs, which must be there before it does.
+    package var needsSlugsFirst: Bool {
+        rows[judgedCount...].contains { snapshot.logic(of: $0.entity)?.readsSlug ?? false }
+    }
+
     /// What must be known of related records before the next rows are judged.
     package mutating func relatedStatements() -> [SQLStatement] {
         let round = judgedCount..<rows.count
+        guard !run.related.isMissing else { return run.related.statements }
         guard rows[round].contains(where: { snapshot.logic(of: $0.entity) != nil }) else { return [] }
         run.related = RelatedRecords(snapshot, of: rows, links, unlinks, round: round)
         return run.related.statements
@@ -20,27 +26,63 @@ extension WriteTree {
         run.related.take(results)
     }
 
-    /// Judges the rows that have not been judged.
+    /// Judges the rows that have not been judged. Where a computed key leads to records that nobody had foreseen, they are
+    /// to be read, and the rows judged again.
     ///
     /// - Throws: 422 with all violations of the first step that finds any, 403 for a transition that is not the
     ///   caller's.
     package mutating func judge() throws(RequestFailure) {
+        let before = self
+        do throws(RequestFailure) {
+            try judgeRound()
+            guard run.related.isMissing, retries < Self.maximumRetries else { return }
+        } catch {
+            guard run.related.isMissing, retries < Self.maximumRetries else { throw error }
+        }
+        let run = run
+        self = before
+        self.run = run
+        retries += 1
+    }
+
+    /// Each key that a computation makes may lead to records that the next one computes a key from.
+    private static let maximumRetries = 8
+
+    private mutating func judgeRound() throws(RequestFailure) {
         let round = judgedCount..<rows.count
         judgedCount = rows.count
         let judged = round.compactMap { index in snapshot.logic(of: rows[index].entity).map { (index, $0) } }
         guard !judged.isEmpty else { return try requireValid() }
-        let areWhole = rows.allSatisfy(\.failed.isEmpty)
         for (index, logic) in judged {
-            violations += run.violations(of: index, in: rows, logic, areOthersWhole: areWhole)
+            violations += run.violations(of: index, in: rows, logic, incomplete: incomplete)
         }
         try requireValid()
         for (index, logic) in judged.sorted(by: { rows[$0.0].depth > rows[$1.0].depth })
         where rows[index].action != .delete && !logic.computations.isEmpty {
             violations += run.compute(index, in: &rows, logic)
         }
+        nameParents(round)
         try requireValid()
-        for move in try moves(judged) { try act(move) }
+        let moves = try moves(judged)
+        let depth = (rows.map(\.depth).max() ?? 0) + 1
+        for move in moves { try act(move, depth: depth) }
         try requireValid()
+    }
+
+    /// Rows below one whose computed field they are related by get their foreign keys when it is computed.
+    private mutating func nameParents(_ round: Range<Int>) {
+        for index in round where rows[index].action != .delete {
+            guard let parent = rows[index].parent, isComputed(parent), let link = rows[parent.row].value(parent.own)
+            else { continue }
+            guard !link.isNull else {
+                let name = rows[parent.row].entity.fields[parent.own].name
+                violate(rows[index].path, .relation, "the record above has no \"\(name)\" to be named by")
+                continue
+            }
+            guard rows[index].action == .create || link != rows[parent.row].storedValue(parent.own) else { continue }
+            rows[index].values[parent.theirs] = link
+            if parent.theirs == rows[index].entity.keyIndex { rows[index].key = link }
+        }
     }
 
     private struct Move {
@@ -69,11 +111,11 @@ extension WriteTree {
 
     // MARK: actions
 
-    private mutating func act(_ move: Move) throws(RequestFailure) {
+    private mutating func act(_ move: Move, depth: Int) throws(RequestFailure) {
         let state = rows[move.row].entity.fields[move.machine.field].name
         for action in move.transition.actions {
             do throws(ActionFailure) {
-                try act(action, move)
+                try act(action, move, depth: depth)
             } catch {
                 violations.append(rows[move.row].detail(error.field ?? state, .stateMachine, error.message))
             }
@@ -86,7 +128,11 @@ extension WriteTree {
         let message: String
     }
 
-    private mutating func act(_ action: StateMachine.Action, _ move: Move) throws(ActionFailure) {
+    private mutating func act(
+        _ action: StateMachine.Action,
+        _ move: Move,
+        depth: Int
+    ) throws(ActionFailure) {
         switch action {
         case .setField(let index, let source):
             try set(index, source, move)
@@ -94,7 +140,7 @@ extension WriteTree {
             guard let entity = model(name) else { return }
             let payload = try payload(values, move, of: entity)
             let state = rows[move.row].entity.fields[move.machine.field].name
-            addMade(payload, of: entity, at: rows[move.row].place(state) ?? state)
+            addMade(payload, of: entity, at: rows[move.row].place(state) ?? state, depth: depth)
         case .webhook(let call):
             effects.append(.call(call, row: move.row))
         case .sendEvent(let event, let values):
@@ -107,17 +153,25 @@ extension WriteTree {
         do throws(CoercionFailure) {
             // A literal keeps its digits.
             if case .literal(let json) = source {
-                return rows[move.row].set(index, to: try field.fitting(try field.shape.value(of: json)), now: now)
+                return try set(index, to: try field.fitting(try field.shape.value(of: json)), move)
             }
         } catch {
             throw ActionFailure(field: field.name, message: "is set by the transition, and \(error.message)")
         }
         let value = try value(source, move, of: field.name)
         do throws(CoercionFailure) {
-            rows[move.row].set(index, to: try field.fitting(try field.shape.value(of: value)), now: now)
+            try set(index, to: try field.fitting(try field.shape.value(of: value)), move)
         } catch {
             throw ActionFailure(field: field.name, message: "is set by the transition, and \(error.message)")
         }
+    }
+
+    private mutating func set(_ index: Int, to value: FieldValue, _ move: Move) throws(CoercionFailure) {
+        let row = rows[move.row]
+        if let parent = row.parent, parent.theirs == index, value != row.value(index) {
+            throw CoercionFailure("names another record than the one above")
+        }
+        rows[move.row].set(index, to: value, now: now)
     }
 
     private mutating func value(

@@ -20,6 +20,10 @@ package struct WriteTree: Sendable {
     /// What rules need, and how many of the rows they have judged.
     var run: RuleRun
     var judgedCount = 0
+    /// How often rows were judged again, because related records had to be read that nobody had foreseen.
+    var retries = 0
+    /// Entities of which the payload has rows that can't be looked at: with a field that failed, or refused altogether.
+    var incomplete: Set<String>
     /// What is recorded beside the rows.
     package internal(set) var effects: [Effect] = []
     /// Rows whose relations are looked at next.
@@ -40,10 +44,11 @@ package struct WriteTree: Sendable {
         in entity: EntityModel,
         grant: Grant,
         now: Timestamp,
+        steps: Int = RuleRun.maximumSteps,
         newID: @escaping @Sendable () -> UniqueID
     ) throws(RequestFailure) -> WriteTree {
         precondition(grant.entity == entity.name && grant.action == .create, "a create is planned with its own grant")
-        var tree = try WriteTree(payload, entity, grant.access, now, newID)
+        var tree = try WriteTree(payload, entity, grant.access, now, steps, newID)
         tree.add(.create, tree.root, of: entity, key: nil, stored: nil, parent: nil, depth: 0)
         return tree
     }
@@ -57,11 +62,12 @@ package struct WriteTree: Sendable {
         in entity: EntityModel,
         grant: Grant,
         now: Timestamp,
+        steps: Int = RuleRun.maximumSteps,
         newID: @escaping @Sendable () -> UniqueID
     ) throws(RequestFailure) -> WriteTree {
         precondition(grant.entity == entity.name && grant.action == .update, "an update is planned with its own grant")
         guard let key = ReadPlanner.keyValue(id, entity) else { throw .recordNotFound(entity, id) }
-        var tree = try WriteTree(payload, entity, grant.access, now, newID)
+        var tree = try WriteTree(payload, entity, grant.access, now, steps, newID)
         tree.add(.update, tree.root, of: entity, key: key, stored: nil, parent: nil, depth: 0)
         return tree
     }
@@ -73,16 +79,18 @@ package struct WriteTree: Sendable {
         _ entity: EntityModel,
         _ access: Access,
         _ now: Timestamp,
+        _ steps: Int,
         _ newID: @escaping @Sendable () -> UniqueID
     ) throws(RequestFailure) {
         self.entity = entity
         self.access = access
         self.now = now
         self.newID = newID
-        run = RuleRun(access, now: now)
+        run = RuleRun(access, now: now, steps: steps)
         var reader = RowInputReader(access.snapshot)
         root = try reader.root(payload, of: entity)
         violations = reader.violations
+        incomplete = reader.incomplete
         includes = try IncludePlanner.plan(root.writtenPaths, of: entity, access)
     }
 
@@ -457,12 +465,13 @@ package struct WriteTree: Sendable {
         }
     }
 
-    /// A row that the action of a state machine makes; it comes after all that is there.
-    mutating func addMade(_ payload: JSONObject, of entity: EntityModel, at path: String) {
+    /// A row that the action of a state machine makes.
+    ///
+    /// - Parameter depth: behind all rows that it may name.
+    mutating func addMade(_ payload: JSONObject, of entity: EntityModel, at path: String, depth: Int) {
         let input = RowInput(path: "", fields: payload, relations: [], isDeletion: false, key: nil, hasBadKey: false)
         let count = violations.count
-        let depth = (rows.map(\.depth).max() ?? 0) + 1
-        let index = add(.create, input, of: entity, key: nil, stored: nil, parent: nil, depth: depth)
+        let index = add(.create, input, of: entity, key: nil, stored: nil, parent: nil, depth: depth, isMade: true)
         rows[index].origin = .action
         rows[index].path = path
         for position in violations.indices.dropFirst(count) {
@@ -479,7 +488,8 @@ package struct WriteTree: Sendable {
         key: FieldValue?,
         stored: [SQLValue]?,
         parent: PlannedRow.Parent?,
-        depth: Int
+        depth: Int,
+        isMade: Bool = false
     ) -> Int {
         let isCreate = action == .create
         let fields = withoutForeignKey(row, of: entity, action, parent)
@@ -487,6 +497,8 @@ package struct WriteTree: Sendable {
         let logic = access.snapshot.logic(of: entity)
         let checked = FieldChecks.check(fields, of: entity, logic, isCreate: isCreate, filled: filled)
         violations += checked.violations.map { $0.inside(row.path) }
+        let failed = checked.failed(entity)
+        if !failed.isEmpty { incomplete.insert(entity.name) }
         var values = checked.values
         var key = key
         if isCreate {
@@ -507,13 +519,15 @@ package struct WriteTree: Sendable {
             }
         }
         if let parent, let link = rows[parent.row].value(parent.own) {
-            if link.isNull {
+            if link.isNull, !isComputed(parent) {
                 let name = rows[parent.row].entity.fields[parent.own].name
                 violate(row.path, .relation, "the record above has no \"\(name)\" to be named by")
             }
             if isCreate || link != rows[parent.row].storedValue(parent.own) { values[parent.theirs] = link }
         }
-        if parent == nil || action == .update, let earlier = alreadyWritten(key, values, row, entity) { return earlier }
+        if !isMade, parent == nil || action == .update, let earlier = alreadyWritten(key, values, row, entity) {
+            return earlier
+        }
         if let key { byKey[entity.name, default: [:]][key] = rows.count }
         rows.append(
             PlannedRow(
@@ -526,7 +540,7 @@ package struct WriteTree: Sendable {
                 stored: stored,
                 parent: parent,
                 relations: row.relations,
-                failed: checked.failed(entity)
+                failed: failed
             )
         )
         if !row.relations.isEmpty { frontier.append(rows.count - 1) }
@@ -561,11 +575,17 @@ package struct WriteTree: Sendable {
         return fields
     }
 
+    /// Whether the field of the row above by which others are related to it is still to be computed.
+    func isComputed(_ parent: PlannedRow.Parent) -> Bool {
+        snapshot.logic(of: rows[parent.row].entity)?.computedFields.contains(parent.own) ?? false
+    }
+
     private mutating func violateKey(_ row: RowInput, _ input: RelationInput, _ message: String) {
+        incomplete.insert(input.entity.name)
         violate("\(row.path).\(input.entity.key.name)", .relation, message)
     }
 
-    private mutating func violate(_ path: String, _ rule: ViolatedRule, _ message: String) {
+    mutating func violate(_ path: String, _ rule: ViolatedRule, _ message: String) {
         violations.append(FailureDetail(field: path, rule: rule, message: message))
     }
 }
