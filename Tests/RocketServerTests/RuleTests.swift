@@ -38,6 +38,7 @@ struct RuleTests {
         FieldRow("name", "min_length", 3, good: "a\u{301}b", bad: "ab", "min_length"),
         FieldRow("name", "max_length", 2, good: "😀😀", bad: "a\u{301}b", "max_length"),
         FieldRow("name", "pattern", "^[a-z]+-\\d{2}$", good: "ab-12", bad: "xab-123", "pattern"),
+        FieldRow("name", "pattern", "^\\p{Lu}", good: "Äb", bad: "äb", "pattern"),
         FieldRow("qty", "eq", 7, good: 7, bad: 8, "enum"), FieldRow("qty", "neq", 7, good: 8, bad: 7, "enum"),
         FieldRow("price", "gt", 1, good: "1.01", bad: 1, "min"),
         FieldRow("price", "gte", 1, good: 1, bad: "0.99", "min"),
@@ -187,6 +188,37 @@ struct RuleTests {
                 many.status == 422 && many.text.contains("take too many steps together"),
                 "\(many.text.prefix(300))"
             )
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func whatTheExpressionsOfOneRequestMakeIsBounded(store: TestStore) async throws {
+        try await Till.run(store) { app in
+            try await app.rule("line", "computed", ["field": "name", "expression": "'x'.repeat(1000000)"])
+            #expect(try await app.post("sale", ["lines": [[:], [:]]]).status == 201)
+            let many = try await app.post("sale", ["lines": .array(Array(repeating: ["qty": 1], count: 200))])
+            #expect(many.status == 422 && many.text.contains("write less at once"), "\(many.text.prefix(300))")
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func valuesThatAreEqualAreNoChange(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let app = try await server.makeApp()
+            try await app.makeEntity(
+                "box",
+                fields: [["name": "data", "type": "json"], ["name": "note", "type": "text"]]
+            )
+            try await app.rule(
+                "box",
+                "expression",
+                ["expression": "action == 'update' && changes.data", "field": "data"]
+            )
+            let made = try await app.send(.post, "box", body: Array(#"{"data":{"a":[1,2],"b":null}}"#.utf8))
+            let id = try #require(made["data"]["id"].string)
+            let same = try await app.send(.put, "box/\(id)", body: Array(#"{"data":{"b":null,"a":[1.0,2]}}"#.utf8))
+            #expect(same.status == 200, "\(same)")
+            #expect(try await app.put("box/\(id)", ["data": ["a": [1, 3]]]).details == ["data expression"])
         }
     }
 

@@ -189,7 +189,17 @@ package enum DefinitionChanges {
             throw RequestFailure(
                 .conflict,
                 "Other metadata relies on what would change",
-                details: broken.flatMap(\.violations)
+                details: broken.flatMap { broken in
+                    let who =
+                        definitions.describe(broken.definition) + (broken.definition.entity.map { " of \($0)" } ?? "")
+                    return broken.violations.map { detail in
+                        FailureDetail(
+                            field: detail.field,
+                            rule: detail.rule,
+                            message: "used by \(who): \(detail.message)"
+                        )
+                    }
+                }
             )
         }
         return changed

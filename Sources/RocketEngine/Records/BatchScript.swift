@@ -133,7 +133,8 @@ private struct BatchScript: TransactionScript {
                     results = []
                 }
             } catch let failure as RequestFailure {
-                throw failure.ofOperation(index)
+                let isDelete = batch.operations[index].method == .delete
+                throw failure.ofOperation(index, below: isDelete ? "operations[\(index)]" : nil)
             }
         }
         return .done(outcomes)

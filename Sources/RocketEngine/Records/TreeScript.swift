@@ -201,7 +201,8 @@ struct TreeScript: TransactionScript {
         state = .writing(skipped: first.count)
         // What is read for the answer may be refused for its size, and then nothing must have changed; below a new
         // record there is only what this request brings.
-        let isNew = stored == nil && tree.includes.areOfOwnRows && (includes?.isAtLastLevel ?? false)
+        let isNew =
+            stored == nil && tree.includes.areOfOwnRows && (includes?.isAtLastLevel ?? false) && tree.isSmall
         let isLast = isAtEnd && (tree.includes.isEmpty || isNew)
         return isLast ? .finish(statements) : .run(statements)
     }

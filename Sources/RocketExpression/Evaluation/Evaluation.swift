@@ -10,13 +10,22 @@ package struct EvaluationFailure: Error, Sendable, Hashable {
 /// What the runs of several programs may spend together; each by itself has its own bound beside it.
 package struct EvaluationBudget: Sendable {
     private(set) var steps: Int
+    private(set) var bytes: Int
 
-    /// - Parameter steps: as ``Evaluation/stepBudget`` counts them.
-    package init(steps: Int) {
+    /// - Parameters:
+    ///   - steps: as ``Evaluation/stepBudget`` counts them.
+    ///   - bytes: as ``Evaluation/memoryBudget`` counts them.
+    package init(steps: Int, bytes: Int) {
         self.steps = steps
+        self.bytes = bytes
     }
 
-    mutating func spend(_ count: Int) { steps -= count }
+    mutating func spend(steps: Int, bytes: Int) {
+        self.steps -= steps
+        self.bytes -= bytes
+    }
+
+    var isSpent: Bool { steps <= 0 || bytes <= 0 }
 }
 
 /// One run of a program: what it may still spend, and the values of its names. Nothing in it outlives the run.

@@ -63,16 +63,23 @@ package final class Program: Sendable {
         now: DateValue,
         within budget: inout EvaluationBudget
     ) throws(EvaluationFailure) -> ExpressionValue {
-        let given = min(Evaluation.stepBudget, budget.steps)
-        guard given > 0 else { throw EvaluationFailure("the expressions of this request take too many steps together") }
-        var run = Evaluation(
-            names: names,
-            parameterCount: parameterCount,
-            now: now,
-            budget: (given, Evaluation.memoryBudget)
+        guard !budget.isSpent else { throw Self.spent }
+        let given = (min(Evaluation.stepBudget, budget.steps), min(Evaluation.memoryBudget, budget.bytes))
+        var run = Evaluation(names: names, parameterCount: parameterCount, now: now, budget: given)
+        defer { budget.spend(steps: given.0 - max(run.steps, 0), bytes: given.1 - max(run.bytes, 0)) }
+        do throws(EvaluationFailure) {
+            return try step(&run)
+        } catch {
+            let isOver =
+                run.steps < 0 ? given.0 < Evaluation.stepBudget : run.bytes < 0 && given.1 < Evaluation.memoryBudget
+            throw isOver ? Self.spent : error
+        }
+    }
+
+    private static var spent: EvaluationFailure {
+        EvaluationFailure(
+            "the expressions of this request take too many steps together, or make too much; write less at once"
         )
-        defer { budget.spend(given - max(run.steps, 0)) }
-        return try step(&run)
     }
 
     /// Gives the value as `JSON.stringify` writes it; undefined is null.

@@ -168,7 +168,8 @@ package struct RuleDefinition: Sendable, Hashable {
             if value != .null { _ = inner.string("value") }
         case .isIn, .isNotIn:
             if value != .null, value.arrayValue?.isEmpty ?? true {
-                inner.violate("value", .type, "expected an array of values, got \(value.kind)")
+                let got = value.arrayValue == nil ? value.kind : "an empty one"
+                inner.violate("value", .type, "expected an array of values, got \(got)")
             }
         default: break
         }
@@ -182,7 +183,7 @@ package struct RuleDefinition: Sendable, Hashable {
             let relation = load.requiredString("relation")
             let filter = load.object("filter") ?? JSONObject()
             if loads.contains(where: { $0.relation == relation }) {
-                load.violate("relation", .unknown, "\"\(relation)\" is given twice")
+                load.violate("relation", .relation, "\"\(relation)\" is given twice")
             }
             load.refuseUnknownMembers()
             inner.include(load.violations)

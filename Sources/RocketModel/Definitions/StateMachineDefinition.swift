@@ -89,7 +89,8 @@ package struct StateMachineDefinition: Sendable, Hashable {
         } else {
             from = step.strings("from") ?? []
         }
-        if from.isEmpty || from.contains("") {
+        let isGiven = step.object["from"] ?? .null != .null
+        if from.contains("") || (from.isEmpty && (!isGiven || step.object["from"] == .array([]))) {
             step.violate("from", .required, "is required: a state, or an array of states")
         }
         let to = step.requiredString("to")

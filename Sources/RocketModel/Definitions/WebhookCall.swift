@@ -14,10 +14,41 @@ package struct WebhookCall: Sendable, Hashable {
         }
         let method = reader.oneOf("method", methods, default: "POST")
         let headers = reader.object("headers") ?? JSONObject()
-        for member in headers.members where member.value.stringValue == nil {
-            reader.violate("headers.\(member.name)", .type, "expected a string, got \(member.value.kind)")
-        }
+        for member in headers.members { check(member, &reader) }
         return WebhookCall(url: url, method: method, headers: headers)
+    }
+
+    /// Headers that are ours, or the connection's (RFC 9110 parts 7.2, 7.6.1 and 8.6).
+    private static let ownHeaders: Set<String> = [
+        "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade",
+        "proxy-connection", "content-type",
+    ]
+
+    /// A name is a token, a value has no control characters (RFC 9110 parts 5.1 and 5.5).
+    private static func check(_ member: JSONObject.Member, _ reader: inout DefinitionReader) {
+        let path = "headers.\(member.name)"
+        guard let value = member.value.stringValue else {
+            return reader.violate(path, .type, "expected a string, got \(member.value.kind)")
+        }
+        let symbols = Set("!#$%&'*+-.^_`|~".utf8)
+        let isToken =
+            !member.name.isEmpty
+            && member.name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"):
+                    true
+                default: symbols.contains(byte)
+                }
+            }
+        if !isToken {
+            reader.violate(path, .type, "is no name of a header")
+        } else if ownHeaders.contains(member.name.lowercased()) {
+            reader.violate(path, .type, "is written by the server itself")
+        }
+        if value.utf8.contains(where: { $0 == 0x7F || ($0 < 0x20 && $0 != 0x09) }) {
+            reader.violate(path, .type, "a header's value has no control characters")
+        }
     }
 
     package var json: JSONObject {

@@ -85,7 +85,7 @@ package struct IncludeRun: Sendable {
                 )
             }
             byteCount += result.json.count
-            guard byteCount <= Self.maximumBytes else { throw Self.tooLarge }
+            guard byteCount <= Self.maximumBytes else { throw tooLarge }
             let type = plan.own.fields[plan.side.ownField(of: plan.own)].shape.type
             for (index, row) in result.rows.enumerated() {
                 guard let back = row.last, let key = LinkKey(back, type) else { continue }
@@ -108,15 +108,17 @@ package struct IncludeRun: Sendable {
         }
     }
 
-    private static var tooLarge: RequestFailure {
-        .parameter("include", "The answer would have more than \(maximumBytes) bytes; include less")
+    private var tooLarge: RequestFailure {
+        let message = "The answer would have more than \(Self.maximumBytes) bytes"
+        guard nodes.first?.plan.isEcho == true else { return .parameter("include", "\(message); include less") }
+        return RequestFailure(.payloadTooLarge, "\(message); write fewer records at once")
     }
 
     // MARK: putting together
 
     /// The records with what was read for them, as JSON objects with commas between them.
     ///
-    /// - Throws: 400 where they are larger than an answer may be.
+    /// - Throws: 400 where they are larger than an answer may be, 413 for those of a write.
     package func assembled() throws(RequestFailure) -> [UInt8] {
         var writer = JSONWriter(capacity: root.json.count * 2)
         for row in root.rowEnds.indices {
@@ -135,7 +137,7 @@ package struct IncludeRun: Sendable {
         let start = row == 0 ? 0 : result.rowEnds[row - 1] + 1
         let end = result.rowEnds[row] - (children.isEmpty ? 0 : 1)
         writer.bytes.append(contentsOf: result.json[start..<end])
-        guard writer.bytes.count <= Self.maximumBytes else { throw Self.tooLarge }
+        guard writer.bytes.count <= Self.maximumBytes else { throw tooLarge }
         guard !children.isEmpty else { return }
         for child in children {
             let plan = nodes[child].plan

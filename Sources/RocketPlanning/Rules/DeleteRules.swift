@@ -11,7 +11,7 @@ package struct DeleteRules: Sendable {
         self.rows = rows.filter { access.snapshot.logic(of: $0.entity)?.judgesDeletes ?? false }
         snapshot = access.snapshot
         run = RuleRun(access, now: now)
-        run.related = RelatedRecords(access.snapshot, of: self.rows, isWritten: false)
+        run.related = RelatedRecords(access.snapshot, of: self.rows, isWritten: false, locks: true)
     }
 
     package var isEmpty: Bool { rows.isEmpty }

@@ -74,12 +74,9 @@ struct FieldTest: Sendable {
             test = .length(0...Self.length(value))
             (rule, message) = (.maxLength, "must have at most \(shown) characters")
         case .pattern:
-            do throws(PatternFailure) {
-                test = .pattern(try Pattern(source: value.stringValue ?? "", flags: ""))
-            } catch {
-                throw Mistake("value", .pattern, error.message)
-            }
-            (rule, message) = (.pattern, "must match \(shown)")
+            let source = value.stringValue ?? ""
+            test = .pattern(try Self.pattern(source))
+            (rule, message) = (.pattern, "must match \(source)")
         }
     }
 
@@ -103,6 +100,20 @@ struct FieldTest: Sendable {
         case .minLength, .maxLength, .pattern: type.isText
         case .equal, .notEqual, .isIn, .isNotIn: type.isComparable
         case .notEmpty: true
+        }
+    }
+
+    /// There is no place for flags: what only the flag u allows, as `\p{L}`, is read with it.
+    private static func pattern(_ source: String) throws(Mistake) -> Pattern {
+        do throws(PatternFailure) {
+            return try Pattern(source: source, flags: "")
+        } catch {
+            do throws(PatternFailure) {
+                return try Pattern(source: source, flags: "u")
+            } catch let second {
+                let message = error.message.contains("flag u") ? second.message : error.message
+                throw Mistake("value", .pattern, message)
+            }
         }
     }
 

@@ -52,11 +52,14 @@ struct RelatedRecords: Sendable {
     /// Which rows of the write stand for which stored ones.
     private var writtenKeys: [String: [FieldValue: Int]] = [:]
     private var objects: [String: [FieldValue: ExpressionValue]] = [:]
+    /// Whether records that a row names stay as they are until the transaction ends.
+    private let locks: Bool
     /// Whether a program has looked for records that were not read, because the write has made it look there.
     private(set) var isMissing = false
 
-    init(_ snapshot: AppSnapshot) {
+    init(_ snapshot: AppSnapshot, locks: Bool = false) {
         self.snapshot = snapshot
+        self.locks = locks
     }
 
     // MARK: what is read
@@ -67,6 +70,8 @@ struct RelatedRecords: Sendable {
     ///   - rows: all rows of the write.
     ///   - round: those that are judged now; nil for all.
     ///   - isWritten: whether the rows are a write, which is laid over what is stored.
+    ///   - locks: whether records that the rows name by a key of theirs are locked, as in a write: a rule that looks at the
+    ///     record above must not be overtaken by a change of it.
     ///   - loads: what a row wants; nil for what the logic of its entity does.
     init(
         _ snapshot: AppSnapshot,
@@ -75,9 +80,10 @@ struct RelatedRecords: Sendable {
         _ unlinks: [PlannedLink] = [],
         round: Range<Int>? = nil,
         isWritten: Bool = true,
+        locks: Bool = false,
         loads: ((PlannedRow) -> [RelatedLoad])? = nil
     ) {
-        self.init(snapshot)
+        self.init(snapshot, locks: locks)
         for row in rows[round ?? rows.indices] {
             for load in loads?(row) ?? snapshot.logic(of: row.entity)?.loads(for: row) ?? [] { want(load, of: row) }
         }
@@ -192,11 +198,11 @@ struct RelatedRecords: Sendable {
 
     /// One statement for each relation that has anything to read, and one for newly linked rows.
     var statements: [SQLStatement] {
-        requests.flatMap { [Self.behind($0), Self.linked($0)].compactMap(\.self) }
+        requests.flatMap { [behind($0), Self.linked($0)].compactMap(\.self) }
     }
 
     /// The related rows, each behind the value that relates it.
-    private static func behind(_ request: Request) -> SQLStatement? {
+    private func behind(_ request: Request) -> SQLStatement? {
         guard !request.wanted.isEmpty else { return nil }
         let other = request.other
         var sql = SQLBuilder(other.dialect)
@@ -211,9 +217,12 @@ struct RelatedRecords: Sendable {
             sql.append(" ON _t.\(other.key.column) = _j.\(join.theirs) WHERE ")
             sql.isMember("_j.\(join.own)", of: Array(request.wanted), request.own.key.shape)
         }
-        appendConditions(request, to: &sql)
+        Self.appendConditions(request, to: &sql)
         sql.append(" ORDER BY _t.\(other.key.column) LIMIT ")
-        sql.bind(stored: .integer(Int64(maximumTotal + 1)))
+        sql.bind(stored: .integer(Int64(Self.maximumTotal + 1)))
+        if locks, other.dialect == .postgres, !request.side.isSource, request.side.isField {
+            sql.append(" FOR SHARE OF _t")
+        }
         return sql.statement(.values)
     }
 
@@ -249,7 +258,7 @@ struct RelatedRecords: Sendable {
         for index in requests.indices {
             let request = requests[index]
             let (own, other) = (request.own, request.other)
-            if Self.behind(request) != nil, let result = results.popFirst() {
+            if behind(request) != nil, let result = results.popFirst() {
                 if result.rowCount > Self.maximumTotal { requests[index].isTooLarge = true }
                 let shape =
                     switch request.side.link {

@@ -150,6 +150,12 @@ struct RuleCompiler {
                 problems.add("definition.field", .type, "\"\(field)\" is written by the engine alone")
             }
             guard let program, problems.isEmpty else { break }
+            let type = entity.fields[index].shape.type
+            if !program.program.type.mayFit(type) {
+                let message = "this is \(program.program.type.shown), and \"\(field)\" is \(type.rawValue)"
+                problems.add("definition.expression", .type, message)
+                break
+            }
             drafts[rule.entity, default: Draft()].wanted.add(program.program.reads)
             guard rule.isActive else { break }
             noteSlug(program.fields(of: entity), rule.entity)
@@ -237,14 +243,24 @@ struct RuleCompiler {
             let environment = names.environment(related: relatedType(loads))
             return RuleProgram(try Program.compile(text, in: environment), loads)
         } catch {
-            for problem in error.shown { problems.add(member, .expression, problem) }
+            for (problem, shown) in zip(error.problems, error.shown) {
+                problems.add(member, .expression, shown + hint(toLoad: problem.message, names, loads))
+            }
             return nil
         }
     }
 
+    /// What to do where an expression looks for a relation that it does not load.
+    private func hint(toLoad message: String, _ names: RuleNames, _ loads: [RelatedLoad]) -> String {
+        guard let entity = models[names.record.name],
+            let side = entity.relations.first(where: { message.hasPrefix("\"related\" has no field \"\($0.name)\"") })
+        else { return "" }
+        return "\nadd {\"relation\": \"\(side.name)\"} to related_load"
+    }
+
     private func relatedType(_ loads: [RelatedLoad]) -> ObjectType {
         ObjectType(
-            name: loads.isEmpty ? "related (related_load loads no relation)" : "related",
+            name: "related",
             members: loads.map { load in
                 let record = names[load.other.name].map { ExpressionType.object($0.record) } ?? .any
                 return (load.side.name, load.side.isMany ? .array(record) : record)
@@ -298,7 +314,7 @@ struct RuleCompiler {
             problems.add("field", .type, "\"\(field.name)\" is written by the engine, and can't be a state")
         }
         if machine.isActive, drafts[machine.entity]?.machines.contains(where: { $0.field == index }) == true {
-            problems.add("field", .unknown, "\"\(field.name)\" has a state machine already")
+            problems.add("field", .stateMachine, "\"\(field.name)\" has a state machine already")
         }
         requireState(machine.initial, field, "definition.initial", &problems)
         var transitions: [StateMachine.Transition] = []
@@ -438,6 +454,21 @@ struct RuleCompiler {
     }
 }
 
+extension ExpressionType {
+    /// Whether a value of the type may fit a field; where nothing is known, it may.
+    fileprivate func mayFit(_ field: FieldType) -> Bool {
+        switch (self, field) {
+        case (.any, _), (.null, _), (_, .json): true
+        case (.boolean, _): field == .boolean
+        case (.number, _), (.decimal, _): field.isWhole || field == .float || field == .decimal
+        case (.text, _), (.choice, _): field != .boolean && field != .int && field != .float
+        case (.date, _): field == .timestamp || field == .date || field.isText
+        case (.array, _), (.pattern, _): false
+        case (.object, _): field == .file
+        }
+    }
+}
+
 /// Violations of one definition.
 private struct Problems {
     private let path: String
@@ -462,7 +493,7 @@ extension RowRule {
             id: id,
             test: test,
             blamed: blamed,
-            message: rule.message,
+            message: rule.message.flatMap { $0.isEmpty ? nil : $0 },
             stopsOnFail: rule.stopsOnFail,
             reads: reads
         )

@@ -102,7 +102,13 @@ extension PlannedRow {
     /// The fields whose values differ from those that are stored; none where the row is made or deleted.
     var changes: [Int] {
         guard action == .update, stored != nil else { return [] }
-        return values.keys.sorted().filter { values[$0] != storedValue($0) }
+        return values.keys.sorted().filter { index in
+            guard case .json(let new)? = values[index], case .json(let old)? = storedValue(index) else {
+                return values[index] != storedValue(index)
+            }
+            // As `!=` has it: 1 and 1.0 are the same.
+            return !WhereTerm.holds(.equal, ExpressionValue(new), ExpressionValue(old))
+        }
     }
 }
 

@@ -6,6 +6,8 @@ import RocketModel
 struct RuleRun: Sendable {
     /// As ``Evaluation/stepBudget`` counts them: some tenths of a second.
     static let maximumSteps = 2_000_000
+    /// Text and values that the programs of a request may make together.
+    static let maximumBytes = 64 << 20
 
     private let principal: Principal
     private let user: ExpressionValue
@@ -15,7 +17,7 @@ struct RuleRun: Sendable {
 
     /// - Parameter steps: what the programs may take together.
     init(_ access: Access, now: Timestamp, steps: Int = maximumSteps) {
-        budget = EvaluationBudget(steps: steps)
+        budget = EvaluationBudget(steps: steps, bytes: Self.maximumBytes)
         principal = access.principal
         user = access.principal.expressionValue
         self.now = now
@@ -295,7 +297,7 @@ extension PlannedRow {
 
     /// A violation of the row.
     func detail(_ field: String?, _ rule: ViolatedRule, _ message: String) -> FailureDetail {
-        let blamed = field.map { "\"\($0)\" " } ?? ""
+        let blamed = field.map { "\"\($0)\": " } ?? ""
         switch origin {
         case .payload:
             return FailureDetail(field: place(field), rule: rule, message: message)
@@ -303,7 +305,7 @@ extension PlannedRow {
             return FailureDetail(
                 field: path,
                 rule: rule,
-                message: "its action makes a \(entity.name): \(blamed)\(message)"
+                message: "its action makes a record of \"\(entity.name)\": \(blamed)\(message)"
             )
         case .cascade:
             let key = key.map(\.json.jsonText) ?? ""

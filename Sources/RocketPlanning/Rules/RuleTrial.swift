@@ -16,7 +16,7 @@ package struct RuleTrial: Sendable {
         var reader = DefinitionReader(payload)
         let snapshot = access.snapshot
         let rule = RuleDefinition.readTrial(&reader, snapshot.definitions.fieldNames)
-        if reader.object("record") == nil, payload["record"] ?? .null == .null {
+        if payload["record"] ?? .null == .null {
             reader.violate("record", .required, "is required")
         }
         let (record, old) = (reader.object("record"), reader.object("old"))

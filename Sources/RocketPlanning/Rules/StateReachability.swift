@@ -1,18 +1,20 @@
 package import RocketModel
 
-/// What is odd about state machines, and no mistake: states that nothing leads to.
+/// What is odd about state machines, and no mistake: states that nothing leads to, ways that nothing takes.
 package enum StateReachability {
     /// - Returns: a sentence for each machine that is new or changed and has such states.
     package static func warnings(from old: DefinitionSet, to new: DefinitionSet) -> [String] {
         let before = Set(old.others.filter { $0.kind == .stateMachines })
-        return new.others.compactMap { definition in
-            guard definition.kind == .stateMachines, !before.contains(definition) else { return nil }
+        return new.others.flatMap { definition -> [String] in
+            guard definition.kind == .stateMachines, !before.contains(definition) else { return [] }
             let machine = StateMachineDefinition(stored: definition.content)
-            let lost = unreachable(machine, new)
-            guard !lost.isEmpty else { return nil }
-            let list = lost.map { "\"\($0)\"" }.joined(separator: ", ")
-            return "the state machine of \(machine.entity).\(machine.field) never leads from"
-                + " \"\(machine.initial)\" to \(list)"
+            let name = "the state machine of \(machine.entity).\(machine.field)"
+            let lost = unreachable(machine, new).map { "\"\($0)\"" }.joined(separator: ", ")
+            var warnings = lost.isEmpty ? [] : ["\(name) never leads from \"\(machine.initial)\" to \(lost)"]
+            for transition in machine.transitions where transition.from == [transition.to] {
+                warnings.append("\(name): a state that stays \"\(transition.to)\" is no transition, and does nothing")
+            }
+            return warnings
         }
     }
 

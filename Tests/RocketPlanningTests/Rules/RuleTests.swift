@@ -147,6 +147,22 @@ struct RuleTests {
         #expect(SnapshotCompiler.broken(in: snapshot.definitions).map(\.path) == ["rules[0]"])
     }
 
+    /// What is answered after the commit can't be refused for its size any more.
+    @Test func aWriteKnowsWhetherItsAnswerIsSurelySmall() throws {
+        let snapshot = try Desk.snapshot()
+        let entity = try snapshot.entity("ticket")
+        let grant = try Access(Desk.admin, to: snapshot).grant(.create, on: entity)
+        func isSmall(_ payload: JSONObject) throws -> Bool {
+            try WriteTree.create(payload, in: entity, grant: grant, now: Desk.now) {
+                UniqueID.version7(at: Desk.now, random: 0)
+            }.isSmall
+        }
+        #expect(try isSmall(["title": "a"]))
+        #expect(try !isSmall(["title": "a", "body": .string(String(repeating: "\u{1}", count: 12 << 20))]))
+        let long = JSONValue.number(JSONNumber(unchecked: String(repeating: "9", count: 1000)))
+        #expect(try !isSmall(["title": "a", "meta": .array(Array(repeating: long, count: 70_000))]))
+    }
+
     @Test func recordsAreMadeAloneUnlessTheirRulesLookAtOthers() throws {
         let alone = try Orders.snapshot([try Orders.expression(1, "record.total > 1")])
         #expect(alone.logic(of: try alone.entity("order"))?.createsAlone == true)

@@ -18,7 +18,7 @@ extension WriteTree {
         let round = judgedCount..<rows.count
         guard !run.related.isMissing else { return run.related.statements }
         guard rows[round].contains(where: { snapshot.logic(of: $0.entity) != nil }) else { return [] }
-        run.related = RelatedRecords(snapshot, of: rows, links, unlinks, round: round)
+        run.related = RelatedRecords(snapshot, of: rows, links, unlinks, round: round, locks: true)
         return run.related.statements
     }
 

@@ -145,6 +145,16 @@ package struct WriteTree: Sendable {
         return nil
     }
 
+    /// Whether what the rows hold can't make an answer that is refused for its size, however it is escaped.
+    package var isSmall: Bool {
+        var left = IncludeRun.maximumBytes
+        for row in rows {
+            left -= row.values.reduce(0) { $0 + $1.value.largestJSON(atMost: left) + 200 }
+            if left < 0 { return false }
+        }
+        return true
+    }
+
     func model(_ name: String) -> EntityModel? { access.snapshot.model(name) }
 
     /// What goes with the rows that are deleted; nil where none is.
@@ -257,7 +267,9 @@ package struct WriteTree: Sendable {
             }
         }
         guard input.mode == .replace else { return }
-        for child in current where !named.contains(child.key) { try delete(child, input, input.path, parent) }
+        for child in current where !named.contains(child.key) {
+            try delete(child, input, input.path, parent, isNamed: false)
+        }
     }
 
     /// The one related record: without a key it is the current one.
@@ -386,7 +398,8 @@ package struct WriteTree: Sendable {
         _ child: FactRequest.Stored,
         _ input: RelationInput,
         _ path: String,
-        _ parent: PlannedRow.Parent
+        _ parent: PlannedRow.Parent,
+        isNamed: Bool = true
     ) throws(RequestFailure) {
         _ = try access.grant(.delete, on: input.entity)
         rows.append(
@@ -399,7 +412,8 @@ package struct WriteTree: Sendable {
                 values: [:],
                 stored: child.row,
                 parent: nil,
-                relations: []
+                relations: [],
+                origin: isNamed ? .payload : .cascade
             )
         )
     }
@@ -595,5 +609,38 @@ extension FailureDetail {
     func inside(_ path: String) -> FailureDetail {
         guard !path.isEmpty else { return self }
         return FailureDetail(field: field.map { "\(path).\($0)" } ?? path, rule: rule, message: message)
+    }
+}
+
+extension FieldValue {
+    /// Bytes that the value has as JSON at most; counting ends at the bound.
+    fileprivate func largestJSON(atMost bound: Int) -> Int {
+        switch self {
+        // A control character is six bytes in JSON.
+        case .text(let text): text.utf8.count * 6
+        case .json(let json): json.largestSize(atMost: bound)
+        case .decimal(let number): number.description.utf8.count
+        default: 40
+        }
+    }
+}
+
+extension JSONValue {
+    fileprivate func largestSize(atMost bound: Int) -> Int {
+        switch self {
+        case .null, .boolean: return 6
+        case .number(let number): return number.text.utf8.count + 1
+        case .string(let text): return text.utf8.count * 6 + 3
+        case .array(let items):
+            var count = 3
+            for item in items where count < bound { count += item.largestSize(atMost: bound - count) }
+            return count
+        case .object(let object):
+            var count = 3
+            for member in object.members where count < bound {
+                count += member.name.utf8.count * 6 + 4 + member.value.largestSize(atMost: bound - count)
+            }
+            return count
+        }
     }
 }
