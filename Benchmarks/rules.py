@@ -28,7 +28,7 @@ EXPRESSION = "record.total > 1000 && record.status === 'paid'"
 PLAIN, ONE, ALL = "without", "one expression", "five rules, one machine"
 ENTITIES = {PLAIN: "plain", ONE: "judged", ALL: "ruled"}
 BODY = {
-    "title": "A title of some length", "note": "Something to be read by nobody. " * 4, "kind": "order", "total": 19.9,
+    "title": "A title of some length", "status": "open", "note": "Something to be read by nobody. " * 4, "kind": "order", "total": 19.9,
     "paid": 5, "count": 3, "ratio": 0.25, "urgent": False, "due": "2026-12-24", "seen_at": "2026-11-23T10:00:00Z",
 }
 SCRIPT = """

@@ -5,7 +5,7 @@ import RocketModel
 package final class EntityLogic: Sendable {
     let names: RuleNames
     /// What the programs use of a row.
-    let wanted: RuleNames.Wanted
+    let mask: RuleNames.Mask
     /// Of fields, then expressions; within each by priority and age.
     let writeRules: [RowRule]
     let computations: [Computation]
@@ -29,7 +29,7 @@ package final class EntityLogic: Sendable {
         readsSlug: Bool
     ) {
         self.names = names
-        self.wanted = wanted
+        mask = RuleNames.Mask(wanted, names)
         self.writeRules = writeRules
         self.computations = computations
         self.deleteRules = deleteRules

@@ -35,20 +35,56 @@ struct RuleNames: Sendable {
 
     /// What of a row the programs of an entity use; the rest is not made.
     struct Wanted: Sendable {
-        var old = false
-        var changes = false
+        /// Nil for all fields.
+        private var recordFields: Set<String>? = []
+        private var oldFields: Set<String>? = []
+        private(set) var changes = false
+        private(set) var user = false
+
+        init() {}
 
         mutating func add(_ reads: Reads) {
-            old = old || reads.members(of: "old")?.isEmpty != true
+            recordFields = Self.union(recordFields, reads.members(of: "record"))
+            oldFields = Self.union(oldFields, reads.members(of: "old"))
+            // Whether there is an old record at all is asked without reading any of it.
+            if reads.paths.contains("old") { oldFields = nil }
             changes = changes || reads.members(of: "changes")?.isEmpty != true
+            user = user || reads.members(of: "user")?.isEmpty != true
+        }
+
+        private static func union(_ left: Set<String>?, _ right: Set<String>?) -> Set<String>? {
+            guard let left, let right else { return nil }
+            return left.union(right)
+        }
+
+        fileprivate func record(_ name: String) -> Bool { recordFields?.contains(name) ?? true }
+        fileprivate func old(_ name: String) -> Bool { oldFields?.contains(name) ?? true }
+        fileprivate var hasOld: Bool { oldFields?.isEmpty != true }
+    }
+
+    /// The same by the entity's fields.
+    struct Mask: Sendable {
+        fileprivate let record: [Bool]
+        /// Nil where nothing of it is used.
+        fileprivate let old: [Bool]?
+        fileprivate let changes: Bool
+        fileprivate let user: Bool
+
+        init(_ wanted: Wanted, _ names: RuleNames) {
+            let fields = names.record.keys.names
+            record = fields.map(wanted.record)
+            old = wanted.hasOld ? fields.map(wanted.old) : nil
+            changes = wanted.changes
+            user = wanted.user
         }
     }
 
     /// The values of all names but `related`, which each program has its own of.
-    func values(of row: PlannedRow, wanted: Wanted, user: ExpressionValue, now: Timestamp) -> [ExpressionValue] {
+    func values(of row: PlannedRow, _ mask: Mask, user: Principal, now: Timestamp) -> [ExpressionValue] {
         [
-            self.record(of: row), wanted.old ? old(of: row) : .null, .string(row.action.recordAction.rawValue),
-            wanted.changes ? changes(of: row) : .null, user, Self.nothingRelated, .date(DateValue(now)),
+            record(of: row, mask.record), mask.old.map { old(of: row, $0) } ?? .null,
+            .string(row.action.recordAction.rawValue), mask.changes ? changes(of: row) : .null,
+            mask.user ? user.expressionValue : .null, Self.nothingRelated, .date(DateValue(now)),
         ]
     }
 
@@ -62,25 +98,23 @@ struct RuleNames: Sendable {
     }
 
     /// The record as it will be stored; one that is deleted as it is.
-    func record(of row: PlannedRow) -> ExpressionValue {
+    private func record(of row: PlannedRow, _ mask: [Bool]) -> ExpressionValue {
         let fields = row.entity.fields
-        return .object(
-            ExpressionObject(
-                record.keys,
-                fields.indices.map { ExpressionValue(row.value($0) ?? .null, type: fields[$0].shape.type) }
-            )
-        )
+        let values = mask.indices.map { index -> ExpressionValue in
+            guard mask[index], let value = row.value(index) else { return .null }
+            return ExpressionValue(value, type: fields[index].shape.type)
+        }
+        return .object(ExpressionObject(record.keys, values))
     }
 
-    private func old(of row: PlannedRow) -> ExpressionValue {
+    private func old(of row: PlannedRow, _ mask: [Bool]) -> ExpressionValue {
         guard row.stored != nil else { return .null }
         let fields = row.entity.fields
-        return .object(
-            ExpressionObject(
-                record.keys,
-                fields.indices.map { ExpressionValue(row.storedValue($0) ?? .null, type: fields[$0].shape.type) }
-            )
-        )
+        let values = mask.indices.map { index -> ExpressionValue in
+            guard mask[index], let value = row.storedValue(index) else { return .null }
+            return ExpressionValue(value, type: fields[index].shape.type)
+        }
+        return .object(ExpressionObject(record.keys, values))
     }
 
     private static let changeKeys = ExpressionObject.Keys(["old", "new"])

@@ -10,7 +10,6 @@ struct RuleRun: Sendable {
     static let maximumBytes = 64 << 20
 
     private let principal: Principal
-    private let user: ExpressionValue
     private let now: Timestamp
     private var budget: EvaluationBudget
     var related: RelatedRecords
@@ -19,7 +18,6 @@ struct RuleRun: Sendable {
     init(_ access: Access, now: Timestamp, steps: Int = maximumSteps) {
         budget = EvaluationBudget(steps: steps, bytes: Self.maximumBytes)
         principal = access.principal
-        user = access.principal.expressionValue
         self.now = now
         related = RelatedRecords(access.snapshot)
     }
@@ -51,7 +49,7 @@ struct RuleRun: Sendable {
                 guard let value = row.value(field), !test.holds(of: value) else { continue }
                 details.append(row.detail(rule.blamed, test.rule, rule.message ?? test.message))
             case .expression(let program):
-                let values = names ?? logic.names.values(of: row, wanted: logic.wanted, user: user, now: now)
+                let values = names ?? logic.names.values(of: row, logic.mask, user: principal, now: now)
                 names = values
                 do throws(EvaluationFailure) {
                     guard try value(program, values, of: index, in: rows).isTruthy else { continue }
@@ -91,7 +89,7 @@ struct RuleRun: Sendable {
     mutating func compute(_ index: Int, in rows: inout [PlannedRow], _ logic: EntityLogic) -> [FailureDetail] {
         var details: [FailureDetail] = []
         for computation in logic.computations {
-            let names = logic.names.values(of: rows[index], wanted: logic.wanted, user: user, now: now)
+            let names = logic.names.values(of: rows[index], logic.mask, user: principal, now: now)
             let field = rows[index].entity.fields[computation.field]
             do {
                 let result = try value(computation.program, names, of: index, in: rows)
@@ -166,7 +164,7 @@ struct RuleRun: Sendable {
         from stored: FieldValue,
         to state: FieldValue
     ) -> Verdict {
-        let names = logic.names.values(of: rows[index], wanted: logic.wanted, user: user, now: now)
+        let names = logic.names.values(of: rows[index], logic.mask, user: principal, now: now)
         var reason = "the guard does not allow it"
         for way in ways {
             guard let program = way.guardProgram else { return .moves(way) }
@@ -227,7 +225,7 @@ struct RuleRun: Sendable {
         case .literal(let json): return ExpressionValue(json)
         case .now: return .date(DateValue(now))
         case .expression(let program):
-            let names = logic.names.values(of: rows[index], wanted: logic.wanted, user: user, now: now)
+            let names = logic.names.values(of: rows[index], logic.mask, user: principal, now: now)
             return try value(program, names, of: index, in: rows)
         }
     }
