@@ -108,7 +108,7 @@ private struct RouteRun {
         reply.headers[.contentType] = "application/json; charset=utf-8"
         reply.headers[.nosniff] = "nosniff"
         reply.headers[.requestID] = requestID
-        if call.principal != nil || route.access == .openApp || route.path.hasSuffix("/login")
+        if call.principal.map({ !$0.isAnonymous }) ?? false || route.access.isOpenApp || route.path.hasSuffix("/login")
             || route.path.hasSuffix("/refresh")
         {
             reply.headers[.cacheControl] = "no-store"
@@ -130,9 +130,9 @@ private struct RouteRun {
         case .platform, .platformAdmin:
             let principal = try await platformPrincipal()
             call.principal = principal
-            if route.access == .platformAdmin { try AccessDecision.requirePlatformAdministrator(principal) }
+            if case .platformAdmin = route.access { try AccessDecision.requirePlatformAdministrator(principal) }
             return try await route.handler(call)
-        case .openApp, .app, .appAdmin:
+        case .openApp, .app, .appRecords, .appAdmin:
             return try await runInApp()
         }
     }
@@ -150,11 +150,14 @@ private struct RouteRun {
     /// The app's secret first, then the platform's. Nobody without a token learns which apps there are.
     private mutating func runInApp() async throws -> Reply {
         let name = try call.parameter("app")
-        guard route.access != .openApp else {
+        guard !route.access.isOpenApp else {
             return try await services.apps.withApp(name) { app in
                 call.app = app
                 return try await route.handler(call)
             }
+        }
+        if case .appRecords(let action) = route.access, !call.context.isControl, call.headers[.authorization] == nil {
+            return try await runAnonymously(action, name)
         }
         let token = call.context.isControl ? "" : try bearer()
         do {
@@ -163,20 +166,45 @@ private struct RouteRun {
                 call.app = app
                 let principal = try await principal(of: token, in: app)
                 call.principal = principal
-                if route.access == .appAdmin { try AccessDecision.requireAdministrator(principal) }
-                let version = app.snapshots.current.version
-                do {
-                    return try await route.handler(call)
-                } catch  where FailureTranslation.isOfOldMetadata(error) {
-                    guard await app.hasChanged(since: version) else { throw error }
-                    throw RequestFailure.unavailable("The metadata has just changed; try again")
-                }
+                if case .appAdmin = route.access { try AccessDecision.requireAdministrator(principal) }
+                return try await runHandler(in: app)
             }
         } catch let failure as RequestFailure where failure.code == .appNotFound && call.app == nil {
             _ = try await platformPrincipal()
             throw failure
         }
     }
+
+    private func runHandler(in app: AppContext) async throws -> Reply {
+        let version = app.snapshots.current.version
+        do {
+            return try await route.handler(call)
+        } catch  where FailureTranslation.isOfOldMetadata(error) {
+            guard await app.hasChanged(since: version) else { throw error }
+            throw RequestFailure.unavailable("The metadata has just changed; try again")
+        }
+    }
+
+    /// Without a token one learns nothing but what a policy gives everyone: neither which apps there are nor which entities.
+    private mutating func runAnonymously(_ action: RecordAction, _ name: String) async throws -> Reply {
+        do {
+            return try await services.apps.withApp(name) { app in
+                call.app = app
+                call.principal = .anonymous
+                let access = try call.access(to: app)
+                guard let entity = access.snapshot.model(try call.parameter("entity")) else { throw Self.noToken }
+                _ = try access.grant(action, on: entity)
+                return try await runHandler(in: app)
+            }
+        } catch let failure as RequestFailure where failure.code == .appNotFound {
+            throw Self.noToken
+        }
+    }
+
+    private static let noToken = RequestFailure(
+        .unauthorized,
+        "This needs Authorization: Bearer and an access token"
+    )
 
     /// A token that no key has signed opens no database.
     private func checkBeforeOpening(_ name: String, _ token: String) async throws {
@@ -202,7 +230,7 @@ private struct RouteRun {
     /// RFC 6750 part 2.1.
     private func bearer() throws(RequestFailure) -> String {
         guard let header = call.headers[.authorization], !header.isEmpty else {
-            throw RequestFailure(.unauthorized, "This needs Authorization: Bearer and an access token")
+            throw Self.noToken
         }
         let bytes = header.utf8
         guard bytes.count > 7, zip(bytes, "bearer ".utf8).allSatisfy({ $0 | 0x20 == $1 }) else { throw Self.badToken }
@@ -250,6 +278,12 @@ private struct RouteRun {
         if let app = call.app { metadata["app"] = "\(app.name)" }
         if let principal = call.principal { metadata["user"] = "\(principal.userID)" }
         services.logger.info("request", metadata: metadata)
+    }
+}
+
+extension RouteAccess {
+    fileprivate var isOpenApp: Bool {
+        if case .openApp = self { true } else { false }
     }
 }
 

@@ -182,6 +182,12 @@ package struct TestApp: Sendable {
     package let name: String
     package let token: String
 
+    package init(server: TestServer, name: String, token: String) {
+        self.server = server
+        self.name = name
+        self.token = token
+    }
+
     package func send(
         _ method: HTTPRequest.Method,
         _ path: String,

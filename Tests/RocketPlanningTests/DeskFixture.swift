@@ -112,7 +112,7 @@ enum Desk {
 
     static func list(_ query: String, of name: String, _ dialect: SQLDialect = .sqlite) throws -> ListPlan {
         let entity = try entity(name, dialect)
-        let grant = try Access(admin, to: try Desk.snapshot(dialect)).grant(.read, on: entity)
+        let grant = try Access(admin, to: try Desk.snapshot(dialect), at: Desk.now).grant(.read, on: entity)
         let parsed = try RecordQuery.parse(try QueryString(query))
         return try ReadPlanner.list(parsed, of: entity, grant: grant, now: now)
     }
@@ -124,7 +124,7 @@ enum Desk {
         _ dialect: SQLDialect = .sqlite
     ) throws -> ReadOnePlan {
         let entity = try entity(name, dialect)
-        let grant = try Access(admin, to: try Desk.snapshot()).grant(.read, on: entity)
+        let grant = try Access(admin, to: try Desk.snapshot(), at: Desk.now).grant(.read, on: entity)
         var view = RecordView()
         view.fields = fields
         return try ReadPlanner.one(id: id, view: view, of: entity, grant: grant)
@@ -135,7 +135,7 @@ enum Desk {
         in entity: EntityModel,
         at now: Timestamp = Desk.now
     ) throws -> CreatePlan {
-        let grant = try Access(admin, to: try Desk.snapshot()).grant(.create, on: entity)
+        let grant = try Access(admin, to: try Desk.snapshot(), at: Desk.now).grant(.create, on: entity)
         return try WritePlanner.create(payload, in: entity, grant: grant, now: now) {
             UniqueID.version7(at: now, random: 0)
         }
@@ -152,7 +152,7 @@ enum Desk {
         _ dialect: SQLDialect = .sqlite
     ) throws -> UpdatePlan {
         let entity = try entity(name, dialect)
-        let grant = try Access(admin, to: try Desk.snapshot()).grant(.update, on: entity)
+        let grant = try Access(admin, to: try Desk.snapshot(), at: Desk.now).grant(.update, on: entity)
         return try WritePlanner.update(payload, id: id, in: entity, grant: grant, precondition: nil)
     }
 
@@ -163,7 +163,7 @@ enum Desk {
         _ dialect: SQLDialect = .sqlite
     ) throws -> DeletePlan {
         let entity = try entity(name, dialect)
-        let grant = try Access(admin, to: try Desk.snapshot()).grant(.delete, on: entity)
+        let grant = try Access(admin, to: try Desk.snapshot(), at: Desk.now).grant(.delete, on: entity)
         return try WritePlanner.delete(
             id: id,
             in: entity,
@@ -176,7 +176,7 @@ enum Desk {
 
     static func restore(_ id: String, in name: String, _ dialect: SQLDialect = .sqlite) throws -> SQLStatement {
         let entity = try entity(name, dialect)
-        let grant = try Access(admin, to: try Desk.snapshot()).grant(.delete, on: entity)
+        let grant = try Access(admin, to: try Desk.snapshot(), at: Desk.now).grant(.delete, on: entity)
         return try WritePlanner.restore(id: id, in: entity, grant: grant)
     }
 }

@@ -56,13 +56,13 @@ enum Shop {
 
     static func list(_ query: String, _ dialect: SQLDialect) throws -> ListPlan {
         let entity = try entity("product", dialect)
-        let grant = try Access(admin, to: try Shop.snapshot()).grant(.read, on: entity)
+        let grant = try Access(admin, to: try Shop.snapshot(), at: Shop.now).grant(.read, on: entity)
         return try ReadPlanner.list(try RecordQuery.parse(try QueryString(query)), of: entity, grant: grant, now: now)
     }
 
     static func create(_ payload: JSONObject, _ dialect: SQLDialect = .sqlite) throws -> CreatePlan {
         let entity = try entity("product", dialect)
-        let grant = try Access(admin, to: try Shop.snapshot()).grant(.create, on: entity)
+        let grant = try Access(admin, to: try Shop.snapshot(), at: Shop.now).grant(.create, on: entity)
         return try WritePlanner.create(payload, in: entity, grant: grant, now: now) {
             UniqueID.version7(at: now, random: 0)
         }
@@ -70,7 +70,7 @@ enum Shop {
 
     static func update(_ payload: JSONObject, _ dialect: SQLDialect = .sqlite) throws -> UpdatePlan {
         let entity = try entity("product", dialect)
-        let grant = try Access(admin, to: try Shop.snapshot()).grant(.update, on: entity)
+        let grant = try Access(admin, to: try Shop.snapshot(), at: Shop.now).grant(.update, on: entity)
         let id = "00000000-0000-4000-8000-000000000001"
         return try WritePlanner.update(payload, id: id, in: entity, grant: grant, precondition: nil)
     }

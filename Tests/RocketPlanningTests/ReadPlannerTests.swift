@@ -77,16 +77,20 @@ struct ReadPlannerTests {
     @Test func aListWithoutAGrantOfItsOwnCantBePlannedForOthers() throws {
         let entity = try Shop.entity("product", .sqlite)
         let stranger = Principal(userID: "x", email: "x@x.example", roles: ["agent", "administrator"])
-        #expect(failure { try Access(stranger, to: try Shop.snapshot()).grant(.read, on: entity) }?.code == .forbidden)
+        #expect(
+            failure { try Access(stranger, to: try Shop.snapshot(), at: Shop.now).grant(.read, on: entity) }?.code
+                == .forbidden
+        )
         let platformUser = Principal(userID: "x", email: "x@x.example", roles: ["admin"], isOfPlatform: true)
         #expect(
-            failure { try Access(platformUser, to: try Shop.snapshot()).grant(.read, on: entity) }?.code == .forbidden
+            failure { try Access(platformUser, to: try Shop.snapshot(), at: Shop.now).grant(.read, on: entity) }?.code
+                == .forbidden
         )
     }
 
     @Test func oneRecordIsFoundByItsKeyThenByItsSlug() throws {
         let entity = try Shop.entity("product", .sqlite)
-        let grant = try Access(Shop.admin, to: try Shop.snapshot()).grant(.read, on: entity)
+        let grant = try Access(Shop.admin, to: try Shop.snapshot(), at: Shop.now).grant(.read, on: entity)
         let byText = try ReadPlanner.one(id: "my-slug", view: RecordView(), of: entity, grant: grant)
         #expect(byText.attempts.map(\.binds) == [[.text("my-slug")]])
         let id = "AAAAAAAA-0000-4000-8000-000000000001"

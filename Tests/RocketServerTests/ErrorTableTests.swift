@@ -98,7 +98,7 @@ struct ErrorTableTests {
                 _ = try await context.accounts.createUser(
                     email: "agent@x.example",
                     password: "password1",
-                    roles: ["agent"]
+                    roles: ["visitor"]
                 )
             }
             let token = try await server.login("helpdesk", "agent@x.example", "password1")

@@ -391,7 +391,7 @@ struct StateMachineTests {
     @Test(arguments: TestStore.allCases)
     func twoTransitionsAtOnceDoNotBothWin(store: TestStore) async throws {
         let ways = 50
-        let records = ProcessInfo.processInfo.environment["TRANSITION_RECORDS"].flatMap(Int.init) ?? 2000
+        let records = ProcessInfo.processInfo.environment["TRANSITION_RECORDS"].flatMap(Int.init) ?? 400
         try await TestServer.run(store) { server in
             let app = try await server.makeApp()
             try await app.makeEntity("job", fields: [["name": "state", "type": "string"]])

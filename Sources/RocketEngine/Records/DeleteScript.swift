@@ -29,11 +29,13 @@ struct DeleteScript: TransactionScript {
     mutating func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
         switch state {
         case .start:
-            guard plan.precondition != nil || plan.isJudged || plan.cascade != nil else { return delete([]) }
+            let isAsked = plan.precondition != nil || plan.isJudged || plan.cascade != nil || plan.rowAccess != nil
+            guard isAsked else { return delete([]) }
             state = .found
-            return .run([plan.storedRow])
+            return .run([plan.storedRow] + (plan.rowAccess.map { [$0.statement] } ?? []))
         case .found:
             guard let row = results[0].rows.first else { throw RequestFailure.recordNotFound(plan.entity, id) }
+            if let access = plan.rowAccess { _ = try access.judge(results[1], id: id) }
             try plan.precondition?.require(results[0].json)
             guard plan.isJudged else { return try follow(row) }
             let rules = DeleteRules([.deleted(row, of: plan.entity)], plan.access, now: plan.now)

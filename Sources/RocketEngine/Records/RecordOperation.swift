@@ -75,7 +75,8 @@ extension RecordOperation {
         let grant = try setting.access.grant(.create, on: model)
         let (now, newID) = (setting.dependencies.now(), setting.dependencies.newID)
         let logic = setting.access.snapshot.logic(of: model)
-        guard model.isNested(payload) || logic?.createsAlone == false else {
+        guard model.isNested(payload) || logic?.createsAlone == false || !setting.access.writesFreely(grant, model)
+        else {
             let plan = try WritePlanner.create(payload, in: model, grant: grant, now: now, newID: newID)
             return CreateScript(plan: plan, slugs: setting.slugs)
         }
@@ -92,7 +93,8 @@ extension RecordOperation {
         let grant = try setting.access.grant(.update, on: model)
         let (now, newID) = (setting.dependencies.now(), setting.dependencies.newID)
         let isJudged = setting.access.snapshot.logic(of: model)?.judgesWrites ?? false
-        guard isJudged || model.isNested(payload) || model.changesLinks(payload) else {
+        let isFree = setting.access.writesFreely(grant, model)
+        guard isJudged || !isFree || model.isNested(payload) || model.changesLinks(payload) else {
             let plan = try WritePlanner.update(payload, id: id, in: model, grant: grant, precondition: precondition)
             return UpdateScript(plan: plan, id: id, now: now, slugs: setting.slugs)
         }

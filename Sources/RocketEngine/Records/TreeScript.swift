@@ -9,11 +9,14 @@ struct TreeScript: TransactionScript {
         case start
         case stored(skipped: Int)
         case facts
+        case access
         case earlySlugs
         case related
         case lookups
         case judgingDeletes
         case writing(skipped: Int)
+        case checking
+        case showing
         case reading
     }
 
@@ -32,6 +35,11 @@ struct TreeScript: TransactionScript {
     private var deleteRules: DeleteRules?
     private var writer: TreeWriter?
     private var includes: IncludeRun?
+    /// What policies say of the record, of the rows below it, and of all of them afterwards.
+    private var rowAccess: RowAccess?
+    private var heldOfRecord: [Bool] = []
+    private var access: TreeAccess?
+    private var checks: TreeAccess.After?
     /// What is recorded to be done after the commit.
     private var outbox: [SQLStatement] = []
     private let recorder: EventRecorder
@@ -60,14 +68,19 @@ struct TreeScript: TransactionScript {
             let results = results[skipped...]
             let result = results[skipped]
             guard let row = result.rows.first else { throw RequestFailure.recordNotFound(tree.entity, id) }
+            if let rowAccess { heldOfRecord = try rowAccess.judge(results[skipped + 1], id: id) }
             try precondition?.require(result.json)
             stored = result
             tree.takeStored(row)
-            if results.count > 1 { try tree.takeFacts(Array(results.dropFirst())) }
+            let facts = results.dropFirst(rowAccess == nil ? 1 : 2)
+            if !facts.isEmpty { try tree.takeFacts(Array(facts)) }
             return try gatherFacts()
         case .facts:
             try tree.takeFacts(results)
             return try gatherFacts()
+        case .access:
+            try access?.takeBefore(results)
+            return try judge()
         case .earlySlugs:
             try slugs?.take(results)
             return try judge()
@@ -83,6 +96,11 @@ struct TreeScript: TransactionScript {
             return try write()
         case .writing(let skipped):
             return try takeWritten(results[skipped...])
+        case .checking:
+            try checks?.judge(results)
+            return try show()
+        case .showing:
+            return try takeShown(results)
         case .reading:
             try includes?.take(results)
             return try readMore()
@@ -96,7 +114,8 @@ struct TreeScript: TransactionScript {
         let lock = tree.orderedLock.map { [$0] } ?? []
         state = .stored(skipped: lock.count)
         let facts = tree.knowsItsKeys ? try tree.factStatements() : []
-        return .run(lock + [storedRow] + facts)
+        rowAccess = tree.rowAccess
+        return .run(lock + [storedRow] + (rowAccess.map { [$0.statement] } ?? []) + facts)
     }
 
     private mutating func gatherFacts() throws -> TransactionStep<OperationOutcome> {
@@ -104,6 +123,13 @@ struct TreeScript: TransactionScript {
         guard statements.isEmpty else {
             state = .facts
             return .run(statements)
+        }
+        guard !tree.isUnlimited else { return try judge() }
+        let access = try TreeAccess(tree, root: heldOfRecord)
+        self.access = access
+        guard access.statementsBefore.isEmpty else {
+            state = .access
+            return .run(access.statementsBefore)
         }
         return try judge()
     }
@@ -197,19 +223,21 @@ struct TreeScript: TransactionScript {
         let reads = isAtEnd ? firstReads() : []
         if isAtEnd { outboxCount = outbox.count }
         let statements = first + writes + (isAtEnd ? outbox : []) + reads
-        guard !statements.isEmpty else { return try readMore() }
+        guard !statements.isEmpty else { return try afterWriting() }
         state = .writing(skipped: first.count)
         // What is read for the answer may be refused for its size, and then nothing must have changed; below a new
         // record there is only what this request brings.
         let isNew =
             stored == nil && tree.includes.areOfOwnRows && (includes?.isAtLastLevel ?? false) && tree.isSmall
-        let isLast = isAtEnd && (tree.includes.isEmpty || isNew)
+        let isLast = isAtEnd && tree.isUnlimited && (tree.includes.isEmpty || isNew)
         return isLast ? .finish(statements) : .run(statements)
     }
 
     /// What is related to the record can be asked for with the last writes, where its key is known.
     private mutating func firstReads() -> [SQLStatement] {
-        guard !tree.includes.isEmpty, let links = writer?.linkValues(tree.includes.linkColumns) else { return [] }
+        guard tree.isUnlimited, !tree.includes.isEmpty,
+            let links = writer?.linkValues(tree.includes.linkColumns)
+        else { return [] }
         let root = StatementResult(rows: [links], rowCount: 1)
         includes = IncludeRun(tree.includes, of: tree.entity, root: root, positions: Array(links.indices))
         return includes?.statements() ?? []
@@ -223,6 +251,35 @@ struct TreeScript: TransactionScript {
         guard isAtEnd else { return try writeMore() }
         if includes != nil {
             try includes?.take(Array(results.dropFirst(writeCount + outboxCount)))
+        }
+        return try afterWriting()
+    }
+
+    /// What is stored now must be the caller's to have stored, and the answer what the caller may read.
+    private mutating func afterWriting() throws -> TransactionStep<OperationOutcome> {
+        guard !tree.isUnlimited, let access, let writer else { return try readMore() }
+        let checks = try access.groupsAfter(writer.rows)
+        self.checks = checks
+        guard checks.statements.isEmpty else {
+            state = .checking
+            return .run(checks.statements)
+        }
+        return try show()
+    }
+
+    private mutating func show() throws -> TransactionStep<OperationOutcome> {
+        guard let key = writer?.rows[0].key, let statement = tree.readableRow(key) else { return try takeShown([]) }
+        state = .showing
+        return .run([statement])
+    }
+
+    /// Of a record that its writer can't read, the answer tells the key.
+    private mutating func takeShown(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
+        guard let row = results.first, row.rowCount > 0 else {
+            let key = writer?.rows[0].key ?? .null
+            let json = JSONValue.object([tree.entity.key.name: key.json]).jsonBytes
+            let text: String? = if case .string(let text) = key.json { text } else { key.json.jsonText }
+            return .done(.stored(StoredRecord(json: json, tag: RecordVersion.tag(ofRow: json), key: text)))
         }
         return try readMore()
     }

@@ -1,5 +1,5 @@
-// The kinds of metadata that are kept as they were given, once their shape is checked: rules and state machines, which
-// planning compiles; workflows, permissions and webhooks, which no part of the engine acts on yet.
+// The kinds of metadata that are kept as they were given, once their shape is checked: rules, state machines and
+// permissions, which planning compiles; workflows and webhooks, which no part of the engine acts on yet.
 
 /// The kinds of metadata, as the export spells them.
 package enum DefinitionKind: String, Sendable, CaseIterable {
@@ -63,7 +63,7 @@ package struct StoredDefinition: Sendable, Hashable {
         case .rules: content = RuleDefinition.read(&reader, fields).json
         case .stateMachines: content = StateMachineDefinition.read(&reader, fields).json
         case .workflows: readWorkflow(&reader, &content, fields)
-        case .permissions: readPermission(&reader, &content, fields)
+        case .permissions: content = PermissionDefinition.read(&reader, fields).json
         case .webhooks: readWebhook(&reader, &content, fields)
         }
         reader.refuseUnknownMembers()
@@ -99,18 +99,6 @@ package struct StoredDefinition: Sendable, Hashable {
         if ids.isEmpty { reader.violate("steps", .required, "a workflow has at least one step") }
         content["steps"] = .array(reader.object["steps"]?.arrayValue ?? [])
         content["active"] = .boolean(reader.boolean("active", default: true))
-    }
-
-    private static func readPermission(
-        _ reader: inout DefinitionReader,
-        _ content: inout JSONObject,
-        _ fields: [String: [String]]
-    ) {
-        content["entity"] = .string(reader.entity(in: fields))
-        content["action"] = .string(reader.oneOf("action", ["read", "create", "update", "delete"], default: nil))
-        content["roles"] = .array((reader.strings("roles") ?? []).map(JSONValue.string))
-        content["conditions"] = .array(reader.readConditions("conditions"))
-        if reader.object["check"] != nil { content["check"] = .array(reader.readConditions("check")) }
     }
 
     private static func readWebhook(
@@ -186,18 +174,5 @@ extension DefinitionReader {
         if let object = object(name) { return object }
         if violations.count == before { violate(name, .required, "is required") }
         return nil
-    }
-
-    fileprivate mutating func readConditions(_ name: String) -> [JSONValue] {
-        for (condition, path) in objects(name) ?? [] {
-            var inner = DefinitionReader(condition, path: path)
-            _ = inner.requiredString("field")
-            let operators = ["eq", "neq", "gt", "gte", "lt", "lte", "in", "not_in", "like", "is_null"]
-            _ = inner.oneOf("operator", operators, default: nil)
-            _ = inner.value("value")
-            inner.refuseUnknownMembers()
-            include(inner.violations)
-        }
-        return object[name]?.arrayValue ?? []
     }
 }

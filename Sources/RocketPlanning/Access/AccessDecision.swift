@@ -8,42 +8,109 @@ package enum RecordAction: String, Sendable {
     case delete
 }
 
-/// A permission that was decided. Only ``AccessDecision`` makes one, and nothing that reads or writes records can
+/// A permission that was decided. Only ``Access`` makes one, and nothing that reads or writes records can
 /// be planned without one: no road can forget to ask.
 package struct Grant: Sendable {
+    /// One policy's rows: those for which all conditions hold; nil where none can.
+    struct Alternative: Sendable {
+        let conditions: [RowCondition]?
+        /// What must hold after an update; nil in the inner place for what can't hold, in the outer for nothing.
+        let check: [RowCondition]??
+    }
+
     package let action: RecordAction
     package let entity: String
     /// Whether the caller administers the app, and may see soft-deleted rows and remove rows for good.
     package let isAdministrator: Bool
     /// Decides for the entities that the request reaches through relations.
     package let access: Access
+    /// Policies of which one must hold; none where every row is allowed.
+    let alternatives: [Alternative]
 
-    fileprivate init(action: RecordAction, entity: String, isAdministrator: Bool, access: Access) {
+    fileprivate init(
+        action: RecordAction,
+        entity: String,
+        isAdministrator: Bool,
+        access: Access,
+        alternatives: [Alternative] = []
+    ) {
         self.action = action
         self.entity = entity
         self.isAdministrator = isAdministrator
         self.access = access
+        self.alternatives = alternatives
     }
+
+    /// Which rows; nil for all of them.
+    var condition: RowCondition? {
+        alternatives.isEmpty ? nil : .anyOf(alternatives.compactMap(\.conditions))
+    }
+
+    /// Whether every row is allowed, whatever becomes of it.
+    package var isUnlimited: Bool { alternatives.isEmpty }
 }
 
 /// A caller before the metadata that a request began with: what every permission is decided by.
 package struct Access: Sendable {
     package let snapshot: AppSnapshot
     package let principal: Principal
+    /// The instant of the request, for conditions that speak of it.
+    package let now: Timestamp
 
-    package init(_ principal: Principal, to snapshot: AppSnapshot) {
+    package init(_ principal: Principal, to snapshot: AppSnapshot, at now: Timestamp) {
         self.principal = principal
         self.snapshot = snapshot
+        self.now = now
     }
 
-    /// A whitelist: administrators pass, and everyone else is refused until a policy says otherwise.
+    /// A whitelist: administrators pass, and everyone else is refused unless a policy for one of their roles says
+    /// otherwise, of some rows or of all.
     ///
-    /// - Throws: 403 `FORBIDDEN`.
+    /// - Throws: 403 `FORBIDDEN`; 401 `UNAUTHORIZED` where nobody has signed in.
     package func grant(_ action: RecordAction, on entity: EntityModel) throws(RequestFailure) -> Grant {
-        guard principal.isAdmin else {
+        guard !principal.isAdmin else {
+            return Grant(action: action, entity: entity.name, isAdministrator: true, access: self)
+        }
+        let policies = snapshot.policies(for: action, on: entity).filter { $0.applies(to: principal) }
+        guard !policies.isEmpty else {
+            guard !principal.isAnonymous else {
+                throw RequestFailure(.unauthorized, "This needs Authorization: Bearer and an access token")
+            }
             throw RequestFailure(.forbidden, "No permission allows you to \(action.rawValue) \"\(entity.name)\"")
         }
-        return Grant(action: action, entity: entity.name, isAdministrator: true, access: self)
+        let isOpen = policies.contains { $0.conditions.isEmpty && ($0.check ?? []).isEmpty }
+        return Grant(
+            action: action,
+            entity: entity.name,
+            isAdministrator: false,
+            access: self,
+            alternatives: isOpen ? [] : policies.map(alternative)
+        )
+    }
+
+    private func alternative(_ policy: Policy) -> Grant.Alternative {
+        Grant.Alternative(conditions: all(policy.conditions), check: policy.check.map { .some(all($0)) } ?? .none)
+    }
+
+    private func all(_ conditions: [PolicyCondition]) -> [RowCondition]? {
+        let resolved = conditions.compactMap { $0.condition(for: principal, now: now) }
+        return resolved.count == conditions.count ? resolved : nil
+    }
+
+    /// The permission where there is one; nil where the action is refused altogether.
+    func grantIfAny(_ action: RecordAction, on entity: EntityModel) -> Grant? {
+        do throws(RequestFailure) { return try grant(action, on: entity) } catch { return nil }
+    }
+
+    /// Which rows the caller may read, none where no policy says so.
+    func readable(_ entity: EntityModel) -> RowCondition? {
+        guard let grant = grantIfAny(.read, on: entity) else { return .anyOf([]) }
+        return grant.condition
+    }
+
+    /// Whether a write needs no look at its row for permission's sake, nor does its answer.
+    package func writesFreely(_ grant: Grant, _ entity: EntityModel) -> Bool {
+        grant.isUnlimited && readable(entity) == nil
     }
 
     /// The entity at the other end of a relation, and the permission there.

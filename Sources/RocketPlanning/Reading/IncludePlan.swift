@@ -40,6 +40,8 @@ package struct IncludePlan: Sendable {
     let columns: [Int]
     let conditions: [RowCondition]
     let sort: String
+    /// Tables that the sort reads, of which the caller sees some rows only.
+    let tables: VisibleTables
     /// How many related records each record gets at most.
     let limit: Int?
     /// Whether what is over ``maximumRows`` is left out rather than refused: a write does not fail for its echo.
@@ -54,6 +56,7 @@ package struct IncludePlan: Sendable {
     package func statement(keys: [SQLValue]) -> SQLStatement {
         let dialect = own.dialect
         var sql = SQLBuilder(dialect)
+        tables.define(in: &sql)
         let row = RowName.named("_t0")
         let list = (columns + includes.linkColumns).map { "_t0.\(other.fields[$0].column)" }
         let ownIndex = side.ownField(of: own)

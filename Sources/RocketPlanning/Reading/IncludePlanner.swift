@@ -80,7 +80,10 @@ package enum IncludePlanner {
                 throw .unknownRelation(name, of: entity, parameter: "include")
             }
             let inner = wish.children[name] ?? Wish()
-            let (other, _) = try access.related(.read, through: side)
+            // What a write answers leaves out what its caller can't read.
+            if isEcho, access.grantIfAny(.read, on: try access.snapshot.entity(side.other)) == nil { continue }
+            let (other, grant) = try access.related(.read, through: side)
+            var tables = VisibleTables()
             guard side.isMany || (inner.limit == nil && inner.sort == nil) else {
                 throw .parameter("include", "\"\(name)\" is one record, which has neither limit nor sort")
             }
@@ -94,14 +97,17 @@ package enum IncludePlanner {
                         other,
                         inner.fields?.parameter ?? "fields"
                     ) ?? Array(other.fields.indices),
-                    conditions: try ConditionTree.resolve(inner.filters, other, access),
+                    conditions: try ConditionTree.resolve(inner.filters, other, access)
+                        + (grant.condition.map { [$0] } ?? []),
                     sort: try SortKeys.spell(
                         inner.sort?.keys ?? [],
                         other,
                         .named("_t0"),
                         access,
+                        &tables,
                         parameter: inner.sort?.parameter ?? "sort"
                     ),
+                    tables: tables,
                     limit: inner.limit,
                     isEcho: isEcho,
                     includes: try self.plans(inner, of: other, access, isEcho: isEcho, &count)

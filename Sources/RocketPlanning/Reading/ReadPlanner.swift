@@ -15,7 +15,9 @@ package enum ReadPlanner {
         if let text = query.condition {
             conditions.append(.expression(try WhereCondition.resolve(text, entity, grant.access, now: now)))
         }
-        let sort = try SortKeys.spell(query.sort, entity, .only(entity), grant.access)
+        if let condition = grant.condition { conditions.append(condition) }
+        var tables = VisibleTables()
+        let sort = try SortKeys.spell(query.sort, entity, .only(entity), grant.access, &tables)
         let columns = try projection(query.view.fields, entity) ?? Array(entity.fields.indices)
         let includes = try IncludePlanner.plan(query.view, of: entity, grant.access)
         if query.deleted != nil, !grant.isAdministrator {
@@ -24,6 +26,7 @@ package enum ReadPlanner {
         // One statement instead of three in a transaction; a page further on may be empty, and bring no total.
         let carriesTotal = entity.dialect == .postgres && query.countsTotal && query.page == 1
         var rows = SQLBuilder(entity.dialect)
+        tables.define(in: &rows)
         let linkColumns = includes.linkColumns.map { entity.fields[$0].column }
         let list = columns.map { entity.fields[$0].column } + linkColumns
         rows.append("SELECT \(list.joined(separator: ", "))")
@@ -92,24 +95,39 @@ package enum ReadPlanner {
         let output: StatementOutput = isBrief ? .json(entity.rowShape) : .valuesAndJSON(entity.rowShape)
         var attempts: [SQLStatement] = []
         if let key = keyValue(id, entity) {
+            let binds = [entity.dialect.bindable(key)]
             attempts.append(
-                SQLStatement(
-                    entity.selectByKey,
-                    binds: [entity.dialect.bindable(key)],
-                    output: output,
-                    isBrief: isBrief
-                )
+                grant.isUnlimited
+                    ? SQLStatement(entity.selectByKey, binds: binds, output: output, isBrief: isBrief)
+                    : row(entity, entity.key, key, grant, output, isBrief: isBrief)
             )
         }
         if let slug = entity.slugField, !id.utf8.contains(0) {
-            var sql = SQLBuilder(entity.dialect)
-            sql.append("SELECT \(entity.columnList) FROM \(entity.table) WHERE \(slug.column) = ")
-            sql.bind(.text(id))
-            if entity.softDelete { sql.append(" AND \(entity.deletedAtColumn) IS NULL") }
-            attempts.append(sql.statement(output, isBrief: isBrief))
+            attempts.append(row(entity, slug, .text(id), grant, output, isBrief: isBrief))
         }
         guard !attempts.isEmpty else { throw .recordNotFound(entity, id) }
         return ReadOnePlan(attempts: attempts, projection: projection, includes: includes, transitions: transitions)
+    }
+
+    /// The row that has a value in a unique field, where the caller may read it.
+    static func row(
+        _ entity: EntityModel,
+        _ field: FieldModel,
+        _ value: FieldValue,
+        _ grant: Grant,
+        _ output: StatementOutput,
+        isBrief: Bool
+    ) -> SQLStatement {
+        var sql = SQLBuilder(entity.dialect)
+        sql.append("SELECT \(entity.columnList) FROM \(entity.table) WHERE \(field.column) = ")
+        sql.bind(value)
+        if entity.softDelete { sql.append(" AND \(entity.deletedAtColumn) IS NULL") }
+        if let condition = grant.condition {
+            sql.append(" AND ")
+            condition.append(to: &sql, of: .only(entity))
+        }
+        // What looks at other tables may take its time.
+        return sql.statement(output, isBrief: isBrief && grant.isUnlimited)
     }
 
     /// The key that a text in a path means, or nil where it can't be a key of this entity.

@@ -7,12 +7,26 @@ package indirect enum RowCondition: Sendable {
     case related(RelatedCondition)
     /// What an expression says of the record.
     case expression(WhereCondition)
+    /// One of these lists holds, with all that is in it; none holds where there is none.
+    case anyOf([[RowCondition]])
 
     func append(to sql: inout SQLBuilder, of row: RowName) {
         switch self {
         case .field(let condition): condition.append(to: &sql, of: row)
         case .related(let condition): condition.append(to: &sql, of: row)
         case .expression(let condition): condition.append(to: &sql)
+        case .anyOf(let lists):
+            guard !lists.isEmpty else { return sql.append("FALSE") }
+            sql.append("(")
+            for (index, list) in lists.enumerated() {
+                sql.append(index > 0 ? " OR (" : "(")
+                for (position, condition) in list.enumerated() {
+                    if position > 0 { sql.append(" AND ") }
+                    condition.append(to: &sql, of: row)
+                }
+                sql.append(list.isEmpty ? "TRUE)" : ")")
+            }
+            sql.append(")")
         }
     }
 }
@@ -185,7 +199,8 @@ struct ConditionTree {
                 ? .unknownPath(name, of: entity, parameter: filter.parameter)
                 : .unknownField(name, of: entity, parameter: filter.parameter)
         }
-        let (other, _) = try access.related(.read, through: side)
+        let (other, grant) = try access.related(.read, through: side)
+        let visible = grant.condition.map { [$0] } ?? []
         let rest = path.dropFirst()
         guard let next = rest.first else {
             throw .parameter(
@@ -197,7 +212,7 @@ struct ConditionTree {
             let isNegated = try FieldCondition.isNull(filter)
             conditions.append(
                 .related(
-                    RelatedCondition(side: side, own: entity, other: other, conditions: [], isNegated: isNegated)
+                    RelatedCondition(side: side, own: entity, other: other, conditions: visible, isNegated: isNegated)
                 )
             )
             return
@@ -206,6 +221,7 @@ struct ConditionTree {
             try branches[index].tree.add(filter, rest)
         } else {
             var tree = ConditionTree(other, access)
+            tree.conditions = visible
             try tree.add(filter, rest)
             branches.append((side, tree))
         }

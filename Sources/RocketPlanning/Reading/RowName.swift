@@ -29,7 +29,12 @@ struct RelatedRows {
 
 extension RelationSide {
     /// The living rows that are related to a row of `own`, for a subquery.
-    func relatedRows(of row: RowName, _ own: EntityModel, _ other: EntityModel) -> RelatedRows {
+    ///
+    /// - Parameter table: what the related rows are read from; nil for their table.
+    func relatedRows(of row: RowName, _ own: EntityModel, _ other: EntityModel, from table: String? = nil)
+        -> RelatedRows
+    {
+        let source = table ?? other.table
         let name = "_t\(row.depth + 1)"
         let inner = RowName.named(name, depth: row.depth + 1)
         let living = other.softDelete ? ["\(inner.prefix)\(other.deletedAtColumn) IS NULL"] : []
@@ -37,17 +42,17 @@ extension RelationSide {
         case .field(let ownField, let theirs):
             let key = own.collated(row.reference + own.fields[ownField].column, ownField)
             return RelatedRows(
-                tables: ["\(other.table) AS \(name)"],
+                tables: ["\(source) AS \(name)"],
                 conditions: ["\(inner.prefix)\(other.fields[theirs].column) = \(key)"] + living,
                 row: inner
             )
-        case .joinTable(let table):
-            let join = "_j\(row.depth + 1)"
+        case .joinTable(let join):
+            let link = "_j\(row.depth + 1)"
             let key = own.collated(row.reference + own.key.column, own.keyIndex)
-            let theirs = other.collated("\(join).\(table.theirs)", other.keyIndex)
+            let theirs = other.collated("\(link).\(join.theirs)", other.keyIndex)
             return RelatedRows(
-                tables: ["\(table.table) AS \(join)", "\(other.table) AS \(name)"],
-                conditions: ["\(join).\(table.own) = \(key)", "\(inner.prefix)\(other.key.column) = \(theirs)"]
+                tables: ["\(join.table) AS \(link)", "\(source) AS \(name)"],
+                conditions: ["\(link).\(join.own) = \(key)", "\(inner.prefix)\(other.key.column) = \(theirs)"]
                     + living,
                 row: inner
             )

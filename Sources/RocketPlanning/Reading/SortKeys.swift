@@ -11,12 +11,13 @@ enum SortKeys {
         _ entity: EntityModel,
         _ row: RowName,
         _ access: Access,
+        _ tables: inout VisibleTables,
         parameter: String = "sort"
     ) throws(RequestFailure) -> String {
         var keys: [String] = []
         var isUniqueAlready = false
         for key in sort {
-            let (expression, field) = try expression(key.path[...], entity, row, access, parameter)
+            let (expression, field) = try expression(key.path[...], entity, row, access, &tables, parameter)
             keys.append(spell(expression, isDescending: key.isDescending, entity.dialect))
             isUniqueAlready = isUniqueAlready || (key.path.count == 1 && field.isPrimaryKey)
         }
@@ -37,6 +38,7 @@ enum SortKeys {
         _ entity: EntityModel,
         _ row: RowName,
         _ access: Access,
+        _ tables: inout VisibleTables,
         _ parameter: String
     ) throws(RequestFailure) -> (String, FieldModel) {
         let name = path.first ?? ""
@@ -52,8 +54,9 @@ enum SortKeys {
             }
             return (row.prefix + field.comparable, field)
         }
-        let (other, side) = try oneRelated(name, entity, access, parameter)
-        return try related(path.dropFirst(), other, side.relatedRows(of: row, entity, other), access, parameter)
+        let (other, grant, side) = try oneRelated(name, entity, access, parameter)
+        let rows = side.relatedRows(of: row, entity, other, from: tables.source(other, grant))
+        return try related(path.dropFirst(), other, rows, access, &tables, parameter)
     }
 
     /// A chain of relations is one subquery: SQLite's parser takes but few within each other.
@@ -62,25 +65,26 @@ enum SortKeys {
         _ entity: EntityModel,
         _ rows: RelatedRows,
         _ access: Access,
+        _ tables: inout VisibleTables,
         _ parameter: String
     ) throws(RequestFailure) -> (String, FieldModel) {
         guard path.count > 1 else {
-            let (inner, field) = try expression(path, entity, rows.row, access, parameter)
+            let (inner, field) = try expression(path, entity, rows.row, access, &tables, parameter)
             // A collation does not come out of a subquery on SQLite.
             let isDecimal = entity.dialect == .sqlite && field.shape.type == .decimal
             let collation = isDecimal ? " COLLATE \(SQLDialect.decimalCollation)" : ""
-            let tables = rows.tables.joined(separator: ", ")
+            let from = rows.tables.joined(separator: ", ")
             let conditions = rows.conditions.joined(separator: " AND ")
-            return ("(SELECT \(inner) FROM \(tables) WHERE \(conditions))\(collation)", field)
+            return ("(SELECT \(inner) FROM \(from) WHERE \(conditions))\(collation)", field)
         }
-        let (other, side) = try oneRelated(path.first ?? "", entity, access, parameter)
-        let further = side.relatedRows(of: rows.row, entity, other)
+        let (other, grant, side) = try oneRelated(path.first ?? "", entity, access, parameter)
+        let further = side.relatedRows(of: rows.row, entity, other, from: tables.source(other, grant))
         let all = RelatedRows(
             tables: rows.tables + further.tables,
             conditions: rows.conditions + further.conditions,
             row: further.row
         )
-        return try related(path.dropFirst(), other, all, access, parameter)
+        return try related(path.dropFirst(), other, all, access, &tables, parameter)
     }
 
     private static func oneRelated(
@@ -88,13 +92,14 @@ enum SortKeys {
         _ entity: EntityModel,
         _ access: Access,
         _ parameter: String
-    ) throws(RequestFailure) -> (EntityModel, RelationSide) {
+    ) throws(RequestFailure) -> (EntityModel, Grant, RelationSide) {
         guard let side = entity.relation(name) else {
             throw .unknownRelation(name, of: entity, parameter: parameter)
         }
         guard !side.isMany else {
             throw .parameter(parameter, "\"\(name)\" leads to many records, which give no one value to sort by")
         }
-        return (try access.related(.read, through: side).entity, side)
+        let (other, grant) = try access.related(.read, through: side)
+        return (other, grant, side)
     }
 }

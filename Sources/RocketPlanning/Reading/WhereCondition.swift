@@ -15,8 +15,11 @@ package struct WhereCondition: Sendable {
     }
 
     let pieces: [Piece]
+    /// Tables of related records of which the caller sees some rows only.
+    let tables: VisibleTables
 
     func append(to sql: inout SQLBuilder) {
+        tables.define(in: &sql)
         for piece in pieces {
             switch piece {
             case .sql(let text): sql.append(text)
@@ -62,7 +65,8 @@ package struct WhereCondition: Sendable {
             throw .parameter("where", "The condition has more than \(maximumLevels) levels of ( ), ! and + - *")
         }
         var writer = WhereWriter(source: source, entity: entity, access: access)
-        return WhereCondition(pieces: try writer.condition(term))
+        let pieces = try writer.condition(term)
+        return WhereCondition(pieces: pieces, tables: writer.sources.tables)
     }
 }
 
@@ -78,9 +82,15 @@ private struct WhereWriter {
         let exists: String?
     }
 
+    /// What columns of related records are read from, gathered while they are spelled.
+    final class Sources {
+        var tables = VisibleTables()
+    }
+
     let source: String
     let entity: EntityModel
     let access: Access
+    let sources = Sources()
 
     private var dialect: SQLDialect { entity.dialect }
 
@@ -153,8 +163,8 @@ private struct WhereWriter {
             guard !side.isMany else {
                 throw refused("\"\(name)\" leads to many records: filter[\(name).…] asks about them", at: offset)
             }
-            let (other, _) = try access.related(.read, through: side)
-            var further = side.relatedRows(of: row, entity, other)
+            let (other, grant) = try access.related(.read, through: side)
+            var further = side.relatedRows(of: row, entity, other, from: sources.tables.source(other, grant))
             further.tables = (rows?.tables ?? []) + further.tables
             further.conditions = (rows?.conditions ?? []) + further.conditions
             rows = further

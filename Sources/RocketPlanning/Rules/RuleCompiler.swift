@@ -1,7 +1,7 @@
 import RocketExpression
 package import RocketModel
 
-/// A rule or a state machine that can't be run, and why.
+/// A rule, a state machine or a policy that can't be run, and why.
 package struct BrokenDefinition: Sendable {
     package let definition: StoredDefinition
     /// Where it stands among those of its kind: `rules[3]`.

@@ -34,7 +34,7 @@ package struct RuleTrial: Sendable {
         self.entity = entity
         self.logic = logic
         rows = [Self.row(new, before, of: entity, isDeletion: rule.hook == .beforeDelete)]
-        let caller = Access(principal, to: snapshot)
+        let caller = Access(principal, to: snapshot, at: now)
         run = RuleRun(caller, now: now)
         run.related = RelatedRecords(snapshot, of: rows) { logic.loads(for: $0) }
     }

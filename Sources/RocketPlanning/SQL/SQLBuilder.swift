@@ -5,6 +5,8 @@ package struct SQLBuilder {
     package let dialect: SQLDialect
     private var text = ""
     private var binds: [SQLValue] = []
+    /// Subqueries that stand at the head of the statement, by name.
+    private var definitions: [(name: String, text: String)] = []
 
     package init(_ dialect: SQLDialect) {
         self.dialect = dialect
@@ -24,6 +26,16 @@ package struct SQLBuilder {
         return text
     }
 
+    /// A subquery that the statement reads as a table; one that is there already is not made again. What it binds has
+    /// numbers, so that it may stand before what was bound earlier.
+    mutating func define(_ name: String, _ write: (inout SQLBuilder) -> Void) {
+        guard !definitions.contains(where: { $0.name == name }) else { return }
+        definitions.append((name, ""))
+        let text = capture(write)
+        guard let index = definitions.firstIndex(where: { $0.name == name }) else { return }
+        definitions[index].text = text
+    }
+
     package mutating func bind(stored value: SQLValue) {
         binds.append(value)
         text += dialect.placeholder(binds.count)
@@ -34,7 +46,13 @@ package struct SQLBuilder {
     }
 
     package func statement(_ output: StatementOutput = .none, isBrief: Bool = false) -> SQLStatement {
-        SQLStatement(text, binds: binds, output: output, isBrief: isBrief)
+        let head = definitions.map { "\($0.name) AS NOT MATERIALIZED (\($0.text))" }.joined(separator: ", ")
+        return SQLStatement(
+            head.isEmpty ? text : "WITH \(head) \(text)",
+            binds: binds,
+            output: output,
+            isBrief: isBrief
+        )
     }
 }
 

@@ -10,6 +10,7 @@ package struct AppSnapshot: Sendable {
     package let dialect: SQLDialect
     private let entities: [String: EntityModel]
     private let logics: [String: EntityLogic]
+    private let policies: [String: [RecordAction: [Policy]]]
     /// What expressions know of each entity's records; only where there are rules or state machines.
     let recordTypes: [String: ObjectType]
 
@@ -19,6 +20,7 @@ package struct AppSnapshot: Sendable {
         dialect: SQLDialect,
         entities: [String: EntityModel],
         logics: [String: EntityLogic] = [:],
+        policies: [String: [RecordAction: [Policy]]] = [:],
         recordTypes: [String: ObjectType] = [:]
     ) {
         self.version = version
@@ -26,6 +28,7 @@ package struct AppSnapshot: Sendable {
         self.dialect = dialect
         self.entities = entities
         self.logics = logics
+        self.policies = policies
         self.recordTypes = recordTypes
     }
 
@@ -43,6 +46,11 @@ package struct AppSnapshot: Sendable {
     /// The rules and state machines of an entity; nil where it has none.
     package func logic(of entity: EntityModel) -> EntityLogic? {
         logics.isEmpty ? nil : logics[entity.name]
+    }
+
+    /// The policies that may allow an action, in the order of their age.
+    func policies(for action: RecordAction, on entity: EntityModel) -> [Policy] {
+        policies[entity.name]?[action] ?? []
     }
 
     /// A rule that is not saved, by itself.

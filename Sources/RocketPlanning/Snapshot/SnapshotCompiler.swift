@@ -22,6 +22,7 @@ package enum SnapshotCompiler {
             dialect: dialect,
             entities: models,
             logics: rules.logics,
+            policies: PolicyCompiler(definitions, models).policies,
             recordTypes: rules.recordTypes
         )
     }
@@ -45,9 +46,10 @@ package enum SnapshotCompiler {
         return violations.isEmpty ? broken(in: definitions).flatMap(\.violations) : violations
     }
 
-    /// The rules and state machines that can't be run, of definitions whose entities and relations hold.
+    /// The rules, state machines and policies that can't be run, of definitions whose entities and relations hold.
     package static func broken(in definitions: DefinitionSet) -> [BrokenDefinition] {
-        RuleCompiler(definitions, models(definitions, .sqlite)).broken
+        let models = models(definitions, .sqlite)
+        return RuleCompiler(definitions, models).broken + PolicyCompiler(definitions, models).broken
     }
 
     /// Every dangling or clashing name, with the path of the definition within its kind.

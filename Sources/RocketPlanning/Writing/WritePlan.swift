@@ -52,6 +52,8 @@ package struct DeletePlan: Sendable {
     package let cascade: CascadeRun?
     /// Whether the row goes for good though its entity only marks rows as deleted.
     package let isGone: Bool
+    /// Whether the row is the caller's to delete; nil where every one is.
+    package let rowAccess: RowAccess?
     /// Whether rules judge the row, or those that go with it.
     package let isJudged: Bool
     package let access: Access

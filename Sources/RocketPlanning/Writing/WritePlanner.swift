@@ -207,6 +207,7 @@ package enum WritePlanner {
             cascade: leadsOn(entity, isGone: purges || !entity.softDelete)
                 ? CascadeRun(grant.access.snapshot, now: now) : nil,
             isGone: purges,
+            rowAccess: RowAccess(key, of: entity, grant),
             isJudged: grant.access.snapshot.logic(of: entity)?.judgesDeletes ?? false,
             access: grant.access,
             now: now

@@ -62,6 +62,11 @@ struct Call: Sendable {
         return app
     }
 
+    /// The caller before an app's metadata of this moment, which the request keeps to its end.
+    func access(to app: AppContext) throws(RequestFailure) -> Access {
+        Access(try requirePrincipal(), to: app.snapshots.current, at: services.dependencies.now())
+    }
+
     var precondition: Precondition? {
         headers[.ifMatch].map(Precondition.init(ifMatch:))
     }

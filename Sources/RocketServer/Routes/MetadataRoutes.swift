@@ -19,7 +19,10 @@ enum MetadataRoutes {
         table.add(.get, "\(admin)/relations/:name", .appAdmin, readRelation)
         table.add(.put, "\(admin)/relations/:name", .appAdmin, replaceRelation)
         table.add(.delete, "\(admin)/relations/:name", .appAdmin, deleteRelation)
-        for (kind, path) in [(DefinitionKind.rules, "rules"), (.stateMachines, "state-machines")] {
+        let kinds: [(DefinitionKind, String)] = [
+            (.rules, "rules"), (.stateMachines, "state-machines"), (.permissions, "permissions"),
+        ]
+        for (kind, path) in kinds {
             StoredDefinitionRoutes(kind: kind, path: path).add(to: &table, admin)
         }
         table.add(.get, "\(admin)/export", .appAdmin, export)

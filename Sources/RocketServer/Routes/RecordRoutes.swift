@@ -7,12 +7,12 @@ import RocketPlanning
 enum RecordRoutes {
     static func add(to table: inout RouteTable) {
         table.add(.post, "/api/:app/_batch", .app, batch)
-        table.add(.get, "/api/:app/:entity", .app, list)
-        table.add(.post, "/api/:app/:entity", .app, create)
-        table.add(.get, "/api/:app/:entity/:id", .app, read)
-        table.add(.put, "/api/:app/:entity/:id", .app, update)
-        table.add(.patch, "/api/:app/:entity/:id", .app, update)
-        table.add(.delete, "/api/:app/:entity/:id", .app, delete)
+        table.add(.get, "/api/:app/:entity", .appRecords(.read), list)
+        table.add(.post, "/api/:app/:entity", .appRecords(.create), create)
+        table.add(.get, "/api/:app/:entity/:id", .appRecords(.read), read)
+        table.add(.put, "/api/:app/:entity/:id", .appRecords(.update), update)
+        table.add(.patch, "/api/:app/:entity/:id", .appRecords(.update), update)
+        table.add(.delete, "/api/:app/:entity/:id", .appRecords(.delete), delete)
         table.add(.post, "/api/:app/:entity/:id/restore", .app, restore)
     }
 
@@ -24,7 +24,7 @@ enum RecordRoutes {
 
         init(_ call: Call, _ action: RecordAction) throws(RequestFailure) {
             app = try call.requireApp()
-            let access = Access(try call.requirePrincipal(), to: app.snapshots.current)
+            let access = try call.access(to: app)
             entity = try access.snapshot.entity(try call.parameter("entity"))
             grant = try access.grant(action, on: entity)
         }
@@ -81,7 +81,7 @@ enum RecordRoutes {
         let entity = try call.parameter("entity")
         let outcome = try await RecordWriter.run(
             RecordOperation(entity: entity, kind: kind, precondition: call.precondition),
-            access: Access(try call.requirePrincipal(), to: app.snapshots.current),
+            access: try call.access(to: app),
             call.services.dependencies,
             in: app.database
         )
@@ -104,7 +104,7 @@ enum RecordRoutes {
         let batch = try BatchRequest(payload, app: app.name)
         let outcomes = try await BatchWriter.run(
             batch,
-            access: Access(try call.requirePrincipal(), to: app.snapshots.current),
+            access: try call.access(to: app),
             call.services.dependencies,
             in: app.database
         )

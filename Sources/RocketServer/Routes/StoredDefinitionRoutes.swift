@@ -64,7 +64,7 @@ struct StoredDefinitionRoutes: Sendable {
         let app = try call.requireApp()
         let trial = try RuleTrial(
             payload,
-            Access(try call.requirePrincipal(), to: app.snapshots.current),
+            try call.access(to: app),
             now: call.services.dependencies.now()
         )
         return Reply(data: .object(try await RuleTester.run(trial, in: app.database)))

@@ -164,14 +164,14 @@ private let faults: [StoredFault] = [
     ),
     .init(
         .permissions,
-        #"{"entity":"ticket","action":"read","conditions":[{"field":"id","operator":"lk"}]}"#,
+        #"{"entity":"ticket","action":"read","conditions":[{"field":"id","operator":"lk","value":1}]}"#,
         "conditions[0].operator",
         .enum,
         "none of eq, neq"
     ),
     .init(
         .permissions,
-        #"{"entity":"ticket","action":"read","check":[{"operator":"eq"}]}"#,
+        #"{"entity":"ticket","action":"update","check":[{"operator":"eq","value":1}]}"#,
         "check[0].field",
         .required,
         "is required"

@@ -9,7 +9,7 @@ private func principal(_ roles: [String], isOfPlatform: Bool = false) -> Princip
 struct AccessDecisionTests {
     @Test(arguments: [RecordAction.read, .create, .update, .delete])
     func anAdministratorMayDoEverything(action: RecordAction) throws {
-        let access = Access(principal(["agent", "ADMIN"]), to: try Desk.snapshot())
+        let access = Access(principal(["agent", "ADMIN"]), to: try Desk.snapshot(), at: Desk.now)
         let grant = try access.grant(action, on: try Desk.entity("ticket"))
         #expect(grant.action == action)
         #expect(grant.entity == "ticket")
@@ -20,7 +20,9 @@ struct AccessDecisionTests {
     func everyoneElseIsRefusedUntilAPolicySaysOtherwise(action: RecordAction) throws {
         let entity = try Desk.entity("ticket")
         for roles in [[], ["agent"], ["administrator"], ["admin "], ["platform_admin"]] {
-            let refused = failure { try Access(principal(roles), to: try Desk.snapshot()).grant(action, on: entity) }
+            let refused = failure {
+                try Access(principal(roles), to: try Desk.snapshot(), at: Desk.now).grant(action, on: entity)
+            }
             #expect(refused?.code == .forbidden, "\(roles)")
             #expect(refused?.message == "No permission allows you to \(action.rawValue) \"ticket\"")
         }
@@ -29,7 +31,8 @@ struct AccessDecisionTests {
     @Test func aPlatformAdministratorMayDoEverything() throws {
         let platform = principal(["Platform_Admin"], isOfPlatform: true)
         #expect(
-            try Access(platform, to: try Desk.snapshot()).grant(.delete, on: try Desk.entity("note")).isAdministrator
+            try Access(platform, to: try Desk.snapshot(), at: Desk.now).grant(.delete, on: try Desk.entity("note"))
+                .isAdministrator
         )
     }
 

@@ -72,7 +72,7 @@ private enum Orders {
         state: SQLValue = .text("new")
     ) throws -> WriteTree {
         let entity = try snapshot.entity("order")
-        let grant = try Access(Desk.admin, to: snapshot).grant(.update, on: entity)
+        let grant = try Access(Desk.admin, to: snapshot, at: Desk.now).grant(.update, on: entity)
         var tree = try WriteTree.update(payload, id: key, in: entity, grant: grant, now: Desk.now) {
             UniqueID.version7(at: Desk.now, random: 0)
         }
@@ -136,7 +136,7 @@ struct RuleTests {
     @Test func whatCantBeRunRefusesEveryWriteAndStopsNobodyFromStarting() throws {
         let snapshot = try Orders.snapshot([try Orders.expression(1, "record.totl > 1")])
         let entity = try snapshot.entity("order")
-        let grant = try Access(Desk.admin, to: snapshot).grant(.create, on: entity)
+        let grant = try Access(Desk.admin, to: snapshot, at: Desk.now).grant(.create, on: entity)
         let refused = failure {
             try WritePlanner.create([:], in: entity, grant: grant, now: Desk.now) {
                 UniqueID.version7(at: Desk.now, random: 0)
@@ -151,7 +151,7 @@ struct RuleTests {
     @Test func aWriteKnowsWhetherItsAnswerIsSurelySmall() throws {
         let snapshot = try Desk.snapshot()
         let entity = try snapshot.entity("ticket")
-        let grant = try Access(Desk.admin, to: snapshot).grant(.create, on: entity)
+        let grant = try Access(Desk.admin, to: snapshot, at: Desk.now).grant(.create, on: entity)
         func isSmall(_ payload: JSONObject) throws -> Bool {
             try WriteTree.create(payload, in: entity, grant: grant, now: Desk.now) {
                 UniqueID.version7(at: Desk.now, random: 0)
@@ -182,7 +182,7 @@ struct TransitionTests {
     ) throws -> RuleRun.Verdict {
         let snapshot = try Orders.snapshot([try Orders.machine(transitions)])
         let logic = try #require(snapshot.logic(of: try snapshot.entity("order")))
-        var run = RuleRun(Access(principal, to: snapshot), now: Desk.now)
+        var run = RuleRun(Access(principal, to: snapshot, at: Desk.now), now: Desk.now)
         return run.judge(logic.machines[0], 0, in: [try Orders.row(snapshot, to: state)], logic)
     }
 
@@ -234,7 +234,7 @@ struct TransitionTests {
         let snapshot = try Orders.snapshot([try Orders.machine(ways)])
         let entity = try snapshot.entity("order")
         func states(_ principal: Principal) -> JSONValue? {
-            var states = ReachableStates(of: entity, Access(principal, to: snapshot), now: Desk.now)
+            var states = ReachableStates(of: entity, Access(principal, to: snapshot, at: Desk.now), now: Desk.now)
             states.begin([.text(Orders.key), .text("5"), .text("new"), .null])
             return states.json["state"]
         }

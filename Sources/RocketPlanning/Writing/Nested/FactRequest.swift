@@ -11,6 +11,8 @@ struct FactRequest: Sendable {
     private let side: RelationSide
     private let own: EntityModel
     private let other: EntityModel
+    /// Which rows at the other end the caller may read; nil for all. The others are not there for the caller.
+    private let readable: RowCondition?
     /// The values by which rows that are there are related to others.
     private var links: Set<FieldValue> = []
     private var keys: Set<FieldValue> = []
@@ -27,7 +29,8 @@ struct FactRequest: Sendable {
     /// How many rows one relation may have that a write has to look at.
     private static let maximumRows = 20_000
 
-    init(_ side: RelationSide, of own: EntityModel, to other: EntityModel) {
+    init(_ side: RelationSide, of own: EntityModel, to other: EntityModel, _ access: Access) {
+        readable = access.readable(other)
         self.side = side
         self.own = own
         self.other = other
@@ -136,11 +139,16 @@ struct FactRequest: Sendable {
             sql.append(" AND ")
             sql.isMember("_j.\(join.theirs)", of: Array(keys), other.key.shape)
         }
-        if other.softDelete {
+        if other.softDelete || readable != nil {
             sql.append(
                 " AND EXISTS (SELECT 1 FROM \(other.table) AS _t WHERE _t.\(other.key.column) = _j.\(join.theirs)"
-                    + " AND _t.\(other.deletedAtColumn) IS NULL)"
             )
+            if other.softDelete { sql.append(" AND _t.\(other.deletedAtColumn) IS NULL") }
+            if let readable {
+                sql.append(" AND ")
+                readable.append(to: &sql, of: .named("_t"))
+            }
+            sql.append(")")
         }
         sql.append(" LIMIT ")
         sql.bind(stored: .integer(Int64(Self.maximumRows + 1)))
@@ -161,6 +169,9 @@ struct FactRequest: Sendable {
 
     private func appendLiving(_ sql: inout SQLBuilder) {
         if other.softDelete { sql.append(" AND \(other.deletedAtColumn) IS NULL") }
+        guard let readable else { return }
+        sql.append(" AND ")
+        readable.append(to: &sql, of: .only(other))
     }
 
     // MARK: answers

@@ -30,6 +30,9 @@ package struct TreeWriter: Sendable {
         record = stored
     }
 
+    /// The rows with the keys that the database has numbered.
+    package var rows: [PlannedRow] { tree.rows }
+
     /// Whether ``next()`` has said all there is to say.
     package var isAtEnd: Bool { depth > deepest && links.isEmpty }
 

@@ -9,6 +9,7 @@ package import RocketModel
 package struct WriteTree: Sendable {
     package let entity: EntityModel
     package let access: Access
+    private let grant: Grant
     package let now: Timestamp
     private let newID: @Sendable () -> UniqueID
     /// The record itself comes first.
@@ -48,7 +49,7 @@ package struct WriteTree: Sendable {
         newID: @escaping @Sendable () -> UniqueID
     ) throws(RequestFailure) -> WriteTree {
         precondition(grant.entity == entity.name && grant.action == .create, "a create is planned with its own grant")
-        var tree = try WriteTree(payload, entity, grant.access, now, steps, newID)
+        var tree = try WriteTree(payload, entity, grant, now, steps, newID)
         tree.add(.create, tree.root, of: entity, key: nil, stored: nil, parent: nil, depth: 0)
         return tree
     }
@@ -67,7 +68,7 @@ package struct WriteTree: Sendable {
     ) throws(RequestFailure) -> WriteTree {
         precondition(grant.entity == entity.name && grant.action == .update, "an update is planned with its own grant")
         guard let key = ReadPlanner.keyValue(id, entity) else { throw .recordNotFound(entity, id) }
-        var tree = try WriteTree(payload, entity, grant.access, now, steps, newID)
+        var tree = try WriteTree(payload, entity, grant, now, steps, newID)
         tree.add(.update, tree.root, of: entity, key: key, stored: nil, parent: nil, depth: 0)
         return tree
     }
@@ -77,13 +78,15 @@ package struct WriteTree: Sendable {
     private init(
         _ payload: JSONObject,
         _ entity: EntityModel,
-        _ access: Access,
+        _ grant: Grant,
         _ now: Timestamp,
         _ steps: Int,
         _ newID: @escaping @Sendable () -> UniqueID
     ) throws(RequestFailure) {
         self.entity = entity
+        let access = grant.access
         self.access = access
+        self.grant = grant
         self.now = now
         self.newID = newID
         run = RuleRun(access, now: now, steps: steps)
@@ -98,6 +101,24 @@ package struct WriteTree: Sendable {
     package var storedRow: SQLStatement? {
         guard rows[0].action == .update, let key = rows[0].key else { return nil }
         return WritePlanner.lockedRow(key, entity)
+    }
+
+    /// Whether the stored record is the caller's to change; nil where every one is, or where it is made.
+    package var rowAccess: RowAccess? {
+        guard rows[0].action == .update, let key = rows[0].key else { return nil }
+        return RowAccess(key, of: entity, grant)
+    }
+
+    /// Whether what is written, and the answer, are as they are for everyone who may write at all.
+    package var isUnlimited: Bool { access.principal.isAdmin }
+
+    /// The record with a key as the caller may read it.
+    ///
+    /// - Returns: nil where no policy lets the caller read any.
+    package func readableRow(_ key: FieldValue) -> SQLStatement? {
+        access.grantIfAny(.read, on: entity).map { grant in
+            ReadPlanner.row(entity, entity.key, key, grant, .valuesAndJSON(entity.rowShape), isBrief: false)
+        }
     }
 
     /// Locks the record and the rows of its own entity that the payload names; nil where there are none.
@@ -199,7 +220,9 @@ package struct WriteTree: Sendable {
             let parent = rows[row]
             for input in parent.relations {
                 let index = requests.firstIndex { $0.isOf(input.side, parent.entity) }
-                if index == nil { requests.append(FactRequest(input.side, of: parent.entity, to: input.entity)) }
+                if index == nil {
+                    requests.append(FactRequest(input.side, of: parent.entity, to: input.entity, access))
+                }
                 let column = input.side.ownField(of: parent.entity)
                 let link = parent.action == .update ? parent.storedValue(column) : nil
                 requests[index ?? requests.count - 1].add(input, link: link)

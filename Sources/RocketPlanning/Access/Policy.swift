@@ -1,0 +1,99 @@
+import RocketModel
+
+/// A policy, compiled: whom it is for, and for which records.
+struct Policy: Sendable {
+    let id: String
+    let roles: [String]
+    let conditions: [PolicyCondition]
+    /// What must hold after an update; nil for nothing.
+    let check: [PolicyCondition]?
+
+    /// Role names compare without case.
+    func applies(to principal: Principal) -> Bool {
+        roles.contains { role in
+            switch role {
+            case PermissionDefinition.anonymous: true
+            case PermissionDefinition.anySignedIn: !principal.isAnonymous
+            default: principal.hasRole(role)
+            }
+        }
+    }
+}
+
+/// One comparison of a policy.
+struct PolicyCondition: Sendable {
+    /// Relations on the way to the field, each with the entity at its end.
+    let path: [(side: RelationSide, other: EntityModel)]
+    let own: EntityModel
+    let field: FieldModel
+    let comparison: FilterOperator
+    let value: PolicyValue
+    let definition: PermissionDefinition.Condition
+
+    /// What the condition says for a caller; nil where it can't hold.
+    func condition(for principal: Principal, now: Timestamp) -> RowCondition? {
+        guard let values = value.values(for: principal, field, now: now) else { return nil }
+        var condition = RowCondition.field(FieldCondition(field: field, comparison: comparison, values: values))
+        var chain = path
+        while let (side, other) = chain.popLast() {
+            let own = chain.last?.other ?? own
+            condition = .related(
+                RelatedCondition(side: side, own: own, other: other, conditions: [condition], isNegated: false)
+            )
+        }
+        return condition
+    }
+}
+
+/// What a field is compared with.
+enum PolicyValue: Sendable {
+    case constants([FieldValue])
+    case userID
+    case userEmail
+    case userRoles
+    case userAttribute([String])
+    case now
+
+    /// The values for a caller; nil where there are none to compare with. Nobody who has not signed in is anybody.
+    func values(for principal: Principal, _ field: FieldModel, now: Timestamp) -> [FieldValue]? {
+        switch self {
+        case .constants(let values): return values
+        case .now: return [field.value(at: now)]
+        case .userID, .userEmail, .userRoles, .userAttribute: break
+        }
+        guard !principal.isAnonymous else { return nil }
+        let json: [JSONValue]
+        switch self {
+        case .userID: json = [.string(principal.userID)]
+        case .userEmail: json = [.string(principal.email)]
+        case .userRoles: json = principal.appRoles.map(JSONValue.string)
+        case .userAttribute(let path):
+            guard let value = principal.attribute(path) else { return nil }
+            json = value.arrayValue ?? [value]
+        case .constants, .now: json = []
+        }
+        let values = json.compactMap { Self.value($0, field) }
+        // A value of another type is no record's.
+        return values.count == json.count ? values : nil
+    }
+
+    private static func value(_ json: JSONValue, _ field: FieldModel) -> FieldValue? {
+        do throws(CoercionFailure) {
+            let value = try ValueShape(type: field.shape.type).value(of: json)
+            return value.isNull ? nil : value
+        } catch {
+            return nil
+        }
+    }
+}
+
+extension Principal {
+    fileprivate func attribute(_ path: [String]) -> JSONValue? {
+        var value = JSONValue.object(attributes)
+        for name in path {
+            guard let next = value.objectValue?[name], next != .null else { return nil }
+            value = next
+        }
+        return value
+    }
+}
