@@ -38,7 +38,7 @@ struct DeleteScript: TransactionScript {
             if let access = plan.rowAccess { _ = try access.judge(results[1], id: id) }
             try plan.precondition?.require(results[0].json)
             guard plan.isJudged else { return try follow(row) }
-            let rules = DeleteRules([.deleted(row, of: plan.entity)], plan.access, now: plan.now)
+            let rules = DeleteRules([.deleted(row, of: plan.entity)], plan.access, now: plan.now, steps: plan.steps)
             self.rules = rules
             guard rules.statements.isEmpty else {
                 state = .judging(row: row)
@@ -77,7 +77,7 @@ struct DeleteScript: TransactionScript {
             state = .following
             return .run(statements)
         }
-        let others = DeleteRules(cascade?.judgedRows ?? [], plan.access, now: plan.now)
+        let others = DeleteRules(cascade?.judgedRows ?? [], plan.access, now: plan.now, steps: plan.steps)
         rules = others
         guard others.statements.isEmpty else {
             state = .judgingOthers

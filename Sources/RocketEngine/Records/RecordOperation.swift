@@ -58,7 +58,8 @@ extension RecordOperation {
                 grant: try setting.access.grant(.delete, on: model),
                 precondition: precondition,
                 purges: purges,
-                now: setting.dependencies.now()
+                now: setting.dependencies.now(),
+                steps: setting.steps
             )
             return DeleteScript(plan: plan, id: id)
         case .restore(let id):
@@ -77,7 +78,14 @@ extension RecordOperation {
         let logic = setting.access.snapshot.logic(of: model)
         guard model.isNested(payload) || logic?.createsAlone == false || !setting.access.writesFreely(grant, model)
         else {
-            let plan = try WritePlanner.create(payload, in: model, grant: grant, now: now, newID: newID)
+            let plan = try WritePlanner.create(
+                payload,
+                in: model,
+                grant: grant,
+                now: now,
+                steps: setting.steps,
+                newID: newID
+            )
             return CreateScript(plan: plan, slugs: setting.slugs)
         }
         let tree = try WriteTree.create(payload, in: model, grant: grant, now: now, steps: setting.steps, newID: newID)

@@ -30,7 +30,8 @@ struct TreeScript: TransactionScript {
     /// The same when they are judged.
     private var lookedUp: TreeLookups?
     private var slugs: TreeSlugs?
-    private var hasEarlySlugs = false
+    /// The round of judging for which slugs were made beforehand.
+    private var earlySlugRound: Int?
     private var cascade: CascadeRun?
     private var deleteRules: DeleteRules?
     private var writer: TreeWriter?
@@ -43,6 +44,7 @@ struct TreeScript: TransactionScript {
     /// What is recorded to be done after the commit.
     private var outbox: [SQLStatement] = []
     private let recorder: EventRecorder
+    private let steps: Int
     /// How many of the statements that run are the writer's, and the outbox's.
     private var writeCount = 0
     private var outboxCount = 0
@@ -52,6 +54,7 @@ struct TreeScript: TransactionScript {
         self.id = id
         self.precondition = precondition
         made = setting.slugs
+        steps = setting.steps
         recorder = EventRecorder(
             principal: tree.access.principal,
             now: tree.now,
@@ -136,8 +139,8 @@ struct TreeScript: TransactionScript {
 
     /// Rows that actions make are judged after those whose actions they are.
     private mutating func judge() throws -> TransactionStep<OperationOutcome> {
-        if let statements = makeEarlySlugs() { return .run(statements) }
         repeat {
+            if let statements = makeEarlySlugs() { return .run(statements) }
             let statements = tree.relatedStatements()
             guard statements.isEmpty else {
                 state = .related
@@ -175,14 +178,14 @@ struct TreeScript: TransactionScript {
 
     /// Slugs that rules look at are made before these do.
     private mutating func makeEarlySlugs() -> [SQLStatement]? {
-        guard !hasEarlySlugs, tree.needsSlugsFirst else { return nil }
+        guard earlySlugRound != tree.round, tree.needsSlugsFirst else { return nil }
         if slugs == nil { slugs = TreeSlugs(tree, isEarly: true) }
         let statements = slugs?.statements() ?? []
         if !statements.isEmpty {
             state = .earlySlugs
             return statements
         }
-        hasEarlySlugs = true
+        earlySlugRound = tree.round
         slugs?.apply(to: &tree)
         for entity in slugs?.entities ?? [] { made.note(entity) }
         slugs = nil
@@ -192,7 +195,7 @@ struct TreeScript: TransactionScript {
     /// The rows that go with those that are deleted have rules of their own.
     private mutating func judgeDeletes() throws -> TransactionStep<OperationOutcome> {
         guard let rows = cascade?.judgedRows, !rows.isEmpty else { return try write() }
-        let rules = DeleteRules(rows, tree.access, now: tree.now)
+        let rules = DeleteRules(rows, tree.access, now: tree.now, steps: steps)
         deleteRules = rules
         guard rules.statements.isEmpty else {
             state = .judgingDeletes

@@ -7,10 +7,10 @@ package struct DeleteRules: Sendable {
     private var run: RuleRun
 
     /// - Parameter rows: as they are stored.
-    package init(_ rows: [PlannedRow], _ access: Access, now: Timestamp) {
+    package init(_ rows: [PlannedRow], _ access: Access, now: Timestamp, steps: Int) {
         self.rows = rows.filter { access.snapshot.logic(of: $0.entity)?.judgesDeletes ?? false }
         snapshot = access.snapshot
-        run = RuleRun(access, now: now)
+        run = RuleRun(access, now: now, steps: steps)
         run.related = RelatedRecords(access.snapshot, of: self.rows, isWritten: false, locks: true)
     }
 

@@ -17,6 +17,8 @@ package final class EntityLogic: Sendable {
     let computedFields: Set<Int>
     /// Whether a rule looks at the slug, which must be made before it then.
     let readsSlug: Bool
+    /// Entities with slugs whose records rules look at.
+    let loadedSlugs: Set<String>
 
     init(
         names: RuleNames,
@@ -26,7 +28,8 @@ package final class EntityLogic: Sendable {
         deleteRules: [RowRule],
         machines: [StateMachine],
         problems: [String],
-        readsSlug: Bool
+        readsSlug: Bool,
+        loadedSlugs: Set<String>
     ) {
         self.names = names
         mask = RuleNames.Mask(wanted, names)
@@ -36,6 +39,7 @@ package final class EntityLogic: Sendable {
         self.machines = machines
         self.problems = problems
         self.readsSlug = readsSlug
+        self.loadedSlugs = loadedSlugs
         computedFields = Set(computations.map(\.field))
     }
 

@@ -54,11 +54,14 @@ struct RelatedRecords: Sendable {
     private var objects: [String: [FieldValue: ExpressionValue]] = [:]
     /// Whether records that a row names stay as they are until the transaction ends.
     private let locks: Bool
+    /// Whether the rows are a write, which is laid over what is stored.
+    private let isWritten: Bool
     /// Whether a program has looked for records that were not read, because the write has made it look there.
     private(set) var isMissing = false
 
-    init(_ snapshot: AppSnapshot, locks: Bool = false) {
+    init(_ snapshot: AppSnapshot, isWritten: Bool = true, locks: Bool = false) {
         self.snapshot = snapshot
+        self.isWritten = isWritten
         self.locks = locks
     }
 
@@ -83,7 +86,7 @@ struct RelatedRecords: Sendable {
         locks: Bool = false,
         loads: ((PlannedRow) -> [RelatedLoad])? = nil
     ) {
-        self.init(snapshot, locks: locks)
+        self.init(snapshot, isWritten: isWritten, locks: locks)
         for row in rows[round ?? rows.indices] {
             for load in loads?(row) ?? snapshot.logic(of: row.entity)?.loads(for: row) ?? [] { want(load, of: row) }
         }
@@ -93,16 +96,16 @@ struct RelatedRecords: Sendable {
 
     private mutating func want(_ load: RelatedLoad, of row: PlannedRow) {
         let request = addRequest(load, row.entity)
-        if let link = Self.link(load.side, row), !requests[request].known.contains(link) {
+        if let link = link(load.side, row), !requests[request].known.contains(link) {
             requests[request].wanted.insert(link)
         }
     }
 
     /// The value by which stored records may be related to a row; nil for none.
-    private static func link(_ side: RelationSide, _ row: PlannedRow) -> FieldValue? {
+    private func link(_ side: RelationSide, _ row: PlannedRow) -> FieldValue? {
         let own = side.ownField(of: row.entity)
         // Nothing that is stored can name the key of a row that is made.
-        if row.action == .create, own == row.entity.keyIndex, side.isSource || !side.isField { return nil }
+        if isWritten, row.action == .create, own == row.entity.keyIndex, side.isSource || !side.isField { return nil }
         guard let link = row.value(own), !link.isNull else { return nil }
         return link
     }
@@ -114,7 +117,8 @@ struct RelatedRecords: Sendable {
                 side: load.side,
                 other: load.other,
                 loads: [load],
-                isFiltered: !load.conditions.isEmpty
+                // What is locked is looked at as it is under the lock, and not as the statement finds it.
+                isFiltered: !load.conditions.isEmpty && !isLocked(load.side)
             )
             requests.append(request)
             return requests.count - 1
@@ -201,6 +205,8 @@ struct RelatedRecords: Sendable {
         requests.flatMap { [behind($0), Self.linked($0)].compactMap(\.self) }
     }
 
+    private func isLocked(_ side: RelationSide) -> Bool { locks && !side.isSource && side.isField }
+
     /// The related rows, each behind the value that relates it.
     private func behind(_ request: Request) -> SQLStatement? {
         guard !request.wanted.isEmpty else { return nil }
@@ -220,9 +226,7 @@ struct RelatedRecords: Sendable {
         Self.appendConditions(request, to: &sql)
         sql.append(" ORDER BY _t.\(other.key.column) LIMIT ")
         sql.bind(stored: .integer(Int64(Self.maximumTotal + 1)))
-        if locks, other.dialect == .postgres, !request.side.isSource, request.side.isField {
-            sql.append(" FOR SHARE OF _t")
-        }
+        if other.dialect == .postgres, isLocked(request.side) { sql.append(" FOR SHARE OF _t") }
         return sql.statement(.values)
     }
 
@@ -315,19 +319,19 @@ struct RelatedRecords: Sendable {
             let values = isWanted(parent, load, rows) ? [record(parent, load.other, rows)] : []
             return load.side.isMany ? .array(values) : values.first ?? .null
         }
-        if let link = Self.link(load.side, row), !requests[place].known.contains(link) {
+        if let link = link(load.side, row), !requests[place].known.contains(link) {
             requests[place].wanted.insert(link)
             isMissing = true
             throw EvaluationFailure("\"\(load.side.name)\" is not read yet")
         }
-        let all = found(requests[place], index, row, rows)
+        let all = found(requests[place], index, row, rows).filter { isWanted($0, load, rows) }
         guard all.count <= Self.maximumRecords else {
             throw EvaluationFailure(
                 "\"\(load.side.name)\" has more than \(Self.maximumRecords) records, too many to look at"
             )
         }
         var values: [ExpressionValue] = []
-        for found in all where isWanted(found, load, rows) { values.append(record(found, load.other, rows)) }
+        for found in all { values.append(record(found, load.other, rows)) }
         return load.side.isMany ? .array(values) : values.first ?? .null
     }
 

@@ -20,6 +20,8 @@ struct RuleCompiler {
         var problems: [String] = []
         /// Whether a rule looks at the slug, which must be made before it then.
         var readsSlug = false
+        /// Entities with slugs whose records rules look at.
+        var loadedSlugs: Set<String> = []
     }
 
     private let models: [String: EntityModel]
@@ -78,7 +80,8 @@ struct RuleCompiler {
                 deleteRules: Self.ordered(draft.rules.filter { $0.definition.hook == .beforeDelete }),
                 machines: draft.machines,
                 problems: draft.problems,
-                readsSlug: draft.readsSlug
+                readsSlug: draft.readsSlug,
+                loadedSlugs: draft.loadedSlugs
             )
         }
         return logics
@@ -159,6 +162,7 @@ struct RuleCompiler {
             drafts[rule.entity, default: Draft()].wanted.add(program.program.reads)
             guard rule.isActive else { break }
             noteSlug(program.fields(of: entity), rule.entity)
+            noteSlugs(of: loads, rule.entity)
             let computation = Computation(id: id, field: index, program: program)
             drafts[rule.entity, default: Draft()].computations.append((computation, rule.priority))
         }
@@ -167,8 +171,17 @@ struct RuleCompiler {
 
     private mutating func add(_ definition: RuleDefinition, _ rule: RowRule) {
         guard definition.isActive else { return }
-        if definition.hook == .beforeWrite { noteSlug(rule.reads, definition.entity) }
+        if definition.hook == .beforeWrite {
+            noteSlug(rule.reads, definition.entity)
+            noteSlugs(of: rule.loads, definition.entity)
+        }
         drafts[definition.entity, default: Draft()].rules.append((rule, definition))
+    }
+
+    private mutating func noteSlugs(of loads: [RelatedLoad], _ entity: String) {
+        for load in loads where load.other.slugField != nil {
+            drafts[entity, default: Draft()].loadedSlugs.insert(load.other.name)
+        }
     }
 
     private mutating func noteSlug(_ reads: Set<Int>?, _ entity: String) {
@@ -285,8 +298,11 @@ struct RuleCompiler {
             problems.add(member, .expression, "name the relations of \"related\" one by one: related.relation")
             return nil
         }
+        noteSlug(program.fields(of: entity), entity.name)
+        let loads = all.filter { read.contains($0.side.name) }
+        noteSlugs(of: loads, entity.name)
         // Compiled again, so that it loads no more than it reads.
-        return compile(text, names, all.filter { read.contains($0.side.name) }, member, &problems)
+        return compile(text, names, loads, member, &problems)
     }
 
     // MARK: state machines

@@ -140,8 +140,7 @@ extension PlannedRow {
             guard case .json(let new)? = values[index], case .json(let old)? = storedValue(index) else {
                 return values[index] != storedValue(index)
             }
-            // As `!=` has it: 1 and 1.0 are the same.
-            return !WhereTerm.holds(.equal, ExpressionValue(new), ExpressionValue(old))
+            return !new.isSame(as: old)
         }
     }
 }
@@ -152,6 +151,26 @@ extension PlannedRow.Action {
         case .create: .create
         case .update: .update
         case .delete: .delete
+        }
+    }
+}
+
+extension JSONValue {
+    /// Whether two documents say the same: numbers by value, members in any order.
+    fileprivate func isSame(as other: JSONValue) -> Bool {
+        switch (self, other) {
+        case (.number(let left), .number(let right)):
+            guard let a = DecimalNumber(left.text), let b = DecimalNumber(right.text) else {
+                return left.text == right.text
+            }
+            return a == b
+        case (.array(let left), .array(let right)):
+            return left.count == right.count && zip(left, right).allSatisfy { $0.isSame(as: $1) }
+        case (.object(let left), .object(let right)):
+            return left.members.count == right.members.count
+                && left.members.allSatisfy { member in right[member.name].map(member.value.isSame) ?? false }
+        case (.string(let left), .string(let right)): return left.utf8.elementsEqual(right.utf8)
+        default: return self == other
         }
     }
 }

@@ -16,7 +16,8 @@ struct RuleRun: Sendable {
 
     /// - Parameter steps: what the programs may take together.
     init(_ access: Access, now: Timestamp, steps: Int = maximumSteps) {
-        budget = EvaluationBudget(steps: steps, bytes: Self.maximumBytes)
+        let share = Self.maximumBytes / max(1, Self.maximumSteps / max(1, steps))
+        budget = EvaluationBudget(steps: steps, bytes: max(share, Evaluation.memoryBudget))
         principal = access.principal
         self.now = now
         related = RelatedRecords(access.snapshot)

@@ -36,7 +36,7 @@ package struct RuleTrial: Sendable {
         rows = [Self.row(new, before, of: entity, isDeletion: rule.hook == .beforeDelete)]
         let caller = Access(principal, to: snapshot, at: now)
         run = RuleRun(caller, now: now)
-        run.related = RelatedRecords(snapshot, of: rows) { logic.loads(for: $0) }
+        run.related = RelatedRecords(snapshot, of: rows, isWritten: false) { logic.loads(for: $0) }
     }
 
     private static func principal(_ reader: inout DefinitionReader, _ caller: Principal) -> Principal {

@@ -58,6 +58,8 @@ package struct DeletePlan: Sendable {
     package let isJudged: Bool
     package let access: Access
     package let now: Timestamp
+    /// What the expressions of its rules may take together.
+    package let steps: Int
 }
 
 /// `If-Match` (RFC 9110 part 13.1.1): the versions of the row that the client will have changed.

@@ -11,6 +11,7 @@ package enum WritePlanner {
         in entity: EntityModel,
         grant: Grant,
         now: Timestamp,
+        steps: Int = RuleRun.maximumSteps,
         newID: () -> UniqueID
     ) throws(RequestFailure) -> CreatePlan {
         precondition(grant.entity == entity.name && grant.action == .create, "a create is planned with its own grant")
@@ -24,7 +25,7 @@ package enum WritePlanner {
                 values[index] = .uuid(newID())
             }
         }
-        if let logic { values = try judged(values, checked, entity, logic, grant.access, now: now) }
+        if let logic { values = try judged(values, checked, entity, logic, grant.access, now: now, steps: steps) }
         return CreatePlan(
             entity: entity,
             values: values,
@@ -41,7 +42,8 @@ package enum WritePlanner {
         _ entity: EntityModel,
         _ logic: EntityLogic,
         _ access: Access,
-        now: Timestamp
+        now: Timestamp,
+        steps: Int
     ) throws(RequestFailure) -> [Int: FieldValue] {
         precondition(logic.createsAlone, "a record whose rules look at others is made by a tree")
         var rows = [
@@ -58,7 +60,7 @@ package enum WritePlanner {
                 failed: checked.failed(entity)
             )
         ]
-        var run = RuleRun(access, now: now)
+        var run = RuleRun(access, now: now, steps: steps)
         let violations = checked.violations + run.violations(of: 0, in: rows, logic)
         guard violations.isEmpty else { throw .validation(violations) }
         let misfits = run.compute(0, in: &rows, logic)
@@ -178,7 +180,8 @@ package enum WritePlanner {
         grant: Grant,
         precondition: Precondition?,
         purges: Bool,
-        now: Timestamp
+        now: Timestamp,
+        steps: Int = RuleRun.maximumSteps
     ) throws(RequestFailure) -> DeletePlan {
         Swift.precondition(
             grant.entity == entity.name && grant.action == .delete,
@@ -210,7 +213,8 @@ package enum WritePlanner {
             rowAccess: RowAccess(key, of: entity, grant),
             isJudged: grant.access.snapshot.logic(of: entity)?.judgesDeletes ?? false,
             access: grant.access,
-            now: now
+            now: now,
+            steps: steps
         )
     }
 

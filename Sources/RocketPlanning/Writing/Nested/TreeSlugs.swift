@@ -32,8 +32,9 @@ package struct TreeSlugs: Sendable {
     /// - Parameter isEarly: whether it is for rules to look at: what is made of a computed field must wait.
     package init(_ tree: WriteTree, isEarly: Bool = false) {
         rows = tree.rows
+        let early = isEarly ? tree.earlySlugEntities : []
         for (index, row) in tree.rows.enumerated() where row.action != .delete {
-            if isEarly, !Self.isWantedEarly(row, tree) { continue }
+            if isEarly, !early.contains(row.entity.name) || !Self.isWantedEarly(row, tree) { continue }
             guard let slug = row.entity.definition.slug, let field = row.entity.index(of: slug.field) else { continue }
             if case .text(let text)? = row.values[field], !text.isEmpty {
                 used[row.entity.name, default: []].insert(text)
@@ -49,10 +50,11 @@ package struct TreeSlugs: Sendable {
     }
 
     private static func isWantedEarly(_ row: PlannedRow, _ tree: WriteTree) -> Bool {
-        guard let logic = tree.snapshot.logic(of: row.entity), logic.readsSlug,
-            let source = row.entity.definition.slug?.source, let index = row.entity.index(of: source)
+        guard let slug = row.entity.definition.slug, let field = row.entity.index(of: slug.field),
+            let index = slug.source.flatMap(row.entity.index)
         else { return false }
-        return !logic.computedFields.contains(index)
+        let computed = tree.snapshot.logic(of: row.entity)?.computedFields ?? []
+        return !computed.contains(index) && !computed.contains(field)
     }
 
     private mutating func add(_ row: Int, _ base: String, _ entity: EntityModel) {

@@ -8,9 +8,23 @@ package import RocketModel
 extension WriteTree {
     package var isJudged: Bool { judgedCount == rows.count }
 
-    /// Whether a rule looks at slugs, which must be there before it does.
+    /// The entities whose slugs rules look at, and which must be made before that.
+    var earlySlugEntities: Set<String> {
+        var entities: Set<String> = []
+        for row in rows[judgedCount...] {
+            guard let logic = snapshot.logic(of: row.entity) else { continue }
+            if logic.readsSlug { entities.insert(row.entity.name) }
+            entities.formUnion(logic.loadedSlugs)
+        }
+        return entities
+    }
+
+    /// How many rows are judged: slugs are made early once for each round.
+    package var round: Int { judgedCount }
+
     package var needsSlugsFirst: Bool {
-        rows[judgedCount...].contains { snapshot.logic(of: $0.entity)?.readsSlug ?? false }
+        let entities = earlySlugEntities
+        return !entities.isEmpty && rows.contains { entities.contains($0.entity.name) }
     }
 
     /// What must be known of related records before the next rows are judged.
@@ -39,14 +53,14 @@ extension WriteTree {
         } catch {
             guard run.related.isMissing, retries < Self.maximumRetries else { throw error }
         }
-        let run = run
+        let related = run.related
         self = before
-        self.run = run
+        run.related = related
         retries += 1
     }
 
     /// Each key that a computation makes may lead to records that the next one computes a key from.
-    private static let maximumRetries = 8
+    private static let maximumRetries = 4
 
     private mutating func judgeRound() throws(RequestFailure) {
         let round = judgedCount..<rows.count
@@ -57,11 +71,16 @@ extension WriteTree {
             violations += run.violations(of: index, in: rows, logic, incomplete: incomplete)
         }
         try requireValid()
-        for (index, logic) in judged.sorted(by: { rows[$0.0].depth > rows[$1.0].depth })
-        where rows[index].action != .delete && !logic.computations.isEmpty {
+        // Rows are computed from below, but those first that others are named by.
+        let naming = Set(rows[round].compactMap { row in row.parent.flatMap { isComputed($0) ? $0.row : nil } })
+        for (index, logic) in judged where naming.contains(index) && rows[index].action != .delete {
             violations += run.compute(index, in: &rows, logic)
         }
         nameParents(round)
+        for (index, logic) in judged.sorted(by: { rows[$0.0].depth > rows[$1.0].depth })
+        where !naming.contains(index) && rows[index].action != .delete && !logic.computations.isEmpty {
+            violations += run.compute(index, in: &rows, logic)
+        }
         try requireValid()
         let moves = try moves(judged)
         let depth = (rows.map(\.depth).max() ?? 0) + 1

@@ -170,7 +170,8 @@ package struct WriteTree: Sendable {
     package var isSmall: Bool {
         var left = IncludeRun.maximumBytes
         for row in rows {
-            left -= row.values.reduce(0) { $0 + $1.value.largestJSON(atMost: left) + 200 }
+            left -= row.entity.rowShape.columns.reduce(0) { $0 + $1.member.count + 40 }
+            left -= row.values.reduce(0) { $0 + $1.value.largestJSON(atMost: left) }
             if left < 0 { return false }
         }
         return true
@@ -560,7 +561,8 @@ package struct WriteTree: Sendable {
                 let name = rows[parent.row].entity.fields[parent.own].name
                 violate(row.path, .relation, "the record above has no \"\(name)\" to be named by")
             }
-            if isCreate || link != rows[parent.row].storedValue(parent.own) { values[parent.theirs] = link }
+            let isKnown = !link.isNull || !isComputed(parent)
+            if isKnown, isCreate || link != rows[parent.row].storedValue(parent.own) { values[parent.theirs] = link }
         }
         if !isMade, parent == nil || action == .update, let earlier = alreadyWritten(key, values, row, entity) {
             return earlier
