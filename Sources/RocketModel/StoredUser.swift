@@ -1,12 +1,17 @@
 /// A user as stored. The hash never leaves the server.
 package struct StoredUser: Sendable, Hashable {
     package let id: String
-    package let email: String
-    package let passwordHash: String
-    package let roles: [String]
-    package let isActive: Bool
+    /// Trimmed and in lower case.
+    package var email: String
+    package var passwordHash: String
+    package var roles: [String]
+    package var isActive: Bool
     /// Raised by every change that ends access tokens.
-    package let tokenVersion: Int64
+    package var tokenVersion: Int64
+    /// What administrators have noted of the user, for conditions.
+    package var attributes: JSONObject
+    package let createdAt: Timestamp
+    package var updatedAt: Timestamp
 
     package init(
         id: String,
@@ -14,7 +19,10 @@ package struct StoredUser: Sendable, Hashable {
         passwordHash: String,
         roles: [String],
         isActive: Bool = true,
-        tokenVersion: Int64 = 1
+        tokenVersion: Int64 = 1,
+        attributes: JSONObject = JSONObject(),
+        createdAt: Timestamp,
+        updatedAt: Timestamp
     ) {
         self.id = id
         self.email = email
@@ -22,6 +30,14 @@ package struct StoredUser: Sendable, Hashable {
         self.roles = roles
         self.isActive = isActive
         self.tokenVersion = tokenVersion
+        self.attributes = attributes
+        self.createdAt = createdAt
+        self.updatedAt = updatedAt
+    }
+
+    /// Role names compare without case.
+    package func hasRole(_ role: String) -> Bool {
+        roles.contains { $0.lowercased() == role.lowercased() }
     }
 }
 

@@ -12,7 +12,9 @@ package enum LocalRequest {
         package let body: [UInt8]
     }
 
-    /// - Parameter isControl: whether it has the rights of the server's own socket.
+    /// - Parameters:
+    ///   - isControl: whether it has the rights of the server's own socket.
+    ///   - peer: the address that it is said to come from.
     package static func send(
         _ method: HTTPRequest.Method,
         _ path: String,
@@ -20,7 +22,8 @@ package enum LocalRequest {
         body: [UInt8] = [],
         to responder: RocketResponder,
         logger: Logger,
-        isControl: Bool = true
+        isControl: Bool = true,
+        peer: String = "local"
     ) async throws -> Answer {
         let head = HTTPRequest(
             method: method,
@@ -32,7 +35,7 @@ package enum LocalRequest {
         let request = Request(head: head, body: RequestBody(buffer: ByteBuffer(bytes: body)))
         let response = try await responder.respond(
             to: request,
-            context: RocketContext(logger: logger, isControl: isControl)
+            context: RocketContext(logger: logger, isControl: isControl, peer: peer)
         )
         let collector = Collector()
         try await response.body.write(collector)

@@ -5,7 +5,7 @@ import NIOCore
 /// What Hummingbird hands along with a request.
 package struct RocketContext: RequestContext {
     package var coreContext: CoreRequestContextStorage
-    /// The address of the other end, for the bound on failed logins.
+    /// The address of the other end of the connection, which may be a proxy's: see ``Call/clientAddress``.
     package let peer: String
     /// Whether the request came over the server's own socket in the data directory, which only the user who runs
     /// the server can open. It administers the platform without a token.
@@ -19,9 +19,9 @@ package struct RocketContext: RequestContext {
     }
 
     /// A request from within the process.
-    package init(logger: Logger, isControl: Bool) {
+    package init(logger: Logger, isControl: Bool, peer: String = "local") {
         coreContext = CoreRequestContextStorage(source: LocalSource(logger: logger))
-        peer = "local"
+        self.peer = peer
         self.isControl = isControl
     }
 

@@ -20,6 +20,7 @@ package struct RocketResponder: HTTPResponder {
         AuthRoutes.add(to: &table)
         PlatformRoutes.add(to: &table)
         MetadataRoutes.add(to: &table)
+        UserRoutes.add(to: &table)
         RecordRoutes.add(to: &table)
         self.table = table
         self.services = services
@@ -35,6 +36,30 @@ package struct RocketResponder: HTTPResponder {
     }
 
     package func respond(to request: Request, context: RocketContext) async throws -> Response {
+        let crossOrigin = services.settings.crossOrigin
+        let methods = { table.methods(at: Substring(request.uri.path)) }
+        if let headers = crossOrigin.preflightHeaders(for: request.head, methods: methods) {
+            return await preflight(request, context, headers)
+        }
+        var response = try await answer(to: request, context: context)
+        response.headers.append(contentsOf: crossOrigin.answerHeaders(for: request.head))
+        return response
+    }
+
+    /// Asks no token: a browser sends none with its question (Fetch, part 4.8).
+    private func preflight(_ request: Request, _ context: RocketContext, _ headers: HTTPFields) async -> Response {
+        let route = Route(method: request.method, path: request.uri.path, access: .open) { _ in
+            Reply(.noContent, headers: headers, body: ByteBuffer())
+        }
+        var response = await RouteRun(route: route, request: request, context: context, services: services, requestIDs)
+            .response()
+        // RFC 9110 part 8.6: a 204 has no length, and it has nothing that could be of a type.
+        response.headers[.contentLength] = nil
+        response.headers[.contentType] = nil
+        return response
+    }
+
+    private func answer(to request: Request, context: RocketContext) async throws -> Response {
         let response = try await router.respond(to: request, context: context)
         // Every answer of a route carries an id; one without is the router's own, for a path that it does not know.
         guard response.headers[.requestID] == nil else { return response }

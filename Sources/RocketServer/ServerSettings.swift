@@ -9,6 +9,22 @@ package struct ServerSettings: Sendable {
     package var bodySeconds: Int64 = 30
     /// How long requests that run may go on after a signal to stop.
     package var graceSeconds: Int64 = 10
+    /// Whose word on the address of a client counts.
+    package var trustedProxies = TrustedProxies.none
+    /// Which pages of other origins may read answers.
+    package var crossOrigin = CrossOrigin.none
 
     package init() {}
+}
+
+/// Entries of a setting that can't be.
+package struct SettingFailure: Error, CustomStringConvertible {
+    /// One sentence for each.
+    let problems: [String]
+
+    init(_ problems: [String]) {
+        self.problems = problems
+    }
+
+    package var description: String { problems.joined(separator: "; ") }
 }

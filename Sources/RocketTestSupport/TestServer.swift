@@ -103,13 +103,16 @@ package final class TestServer: Sendable {
 
     // MARK: requests
 
-    /// - Parameter token: an access token, or nil for none.
+    /// - Parameters:
+    ///   - token: an access token, or nil for none.
+    ///   - peer: the address that the request is said to come from.
     package func send(
         _ method: HTTPRequest.Method,
         _ path: String,
         token: String? = nil,
         headers: HTTPFields = [:],
-        body: [UInt8]? = nil
+        body: [UInt8]? = nil,
+        peer: String = "local"
     ) async throws -> TestAnswer {
         var headers = headers
         if let token { headers[.authorization] = "Bearer \(token)" }
@@ -124,7 +127,8 @@ package final class TestServer: Sendable {
             body: body ?? [],
             to: responder,
             logger: .silent,
-            isControl: false
+            isControl: false,
+            peer: peer
         )
         return TestAnswer(status: answer.status.code, headers: answer.headers, bytes: answer.body)
     }

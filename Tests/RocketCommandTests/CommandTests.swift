@@ -196,6 +196,17 @@ import Testing
             ),
             ("", ["ROCKET_ENVIRONMENT": "production", "ROCKET_JWT_SECRET": "short"], "production needs jwt_secret"),
             ("", ["ROCKET_PLATFORM_PASSWORD": "short"], "platform_password: a password has 8 to 72 bytes"),
+            (
+                "server:\n  trusted_proxies: [10.0.0.0/8, 10.0.0.1/8]\n", [:],
+                "server.trusted_proxies: \"10.0.0.1/8\" is an address inside a network; write 10.0.0.0/8"
+            ),
+            ("", ["ROCKET_SERVER_TRUSTED_PROXIES": "::1, proxy"], "server.trusted_proxies: \"proxy\" is no address"),
+            (
+                "", ["ROCKET_SERVER_CORS_ORIGINS": "https://a.example/"],
+                "server.cors_origins: \"https://a.example/\" is no"
+            ),
+            ("server:\n  cors_origins: [[a]]\n", [:], "\"server.cors_origins\" takes a list of plain values"),
+            ("server:\n  port: [1]\n", [:], "\"server.port\" takes one value, not a list"),
         ] as [(String, [String: String], String)]
     )
     func aBadConfigurationIsRefusedWithWhatToDo(file: String, environment: [String: String], words: String) async throws

@@ -17,8 +17,20 @@ package struct UserStore: Sendable {
 
     // MARK: users
 
-    private static let userColumns =
-        "\"id\", \"email\", \"password_hash\", \"roles\", \"active\", \"token_version\""
+    private static let userColumns = [
+        "id", "email", "password_hash", "roles", "active", "token_version", "attributes", "created_at", "updated_at",
+    ]
+    private static let userColumnList = userColumns.map { "\"\($0)\"" }.joined(separator: ", ")
+
+    /// In the order of the columns.
+    private static func values(of user: StoredUser) -> [SQLValue] {
+        [
+            .text(user.id), .text(user.email), .text(user.passwordHash),
+            .text(JSONValue.array(user.roles.map(JSONValue.string)).jsonText), .integer(user.isActive ? 1 : 0),
+            .integer(user.tokenVersion), .text(JSONValue.object(user.attributes).jsonText),
+            .integer(user.createdAt.microseconds), .integer(user.updatedAt.microseconds),
+        ]
+    }
 
     /// - Parameter email: trimmed and in lower case, as e-mails are stored.
     package func user(email: String) -> SQLStatement {
@@ -36,9 +48,47 @@ package struct UserStore: Sendable {
         return SQLStatement(statement.text + " FOR UPDATE", binds: statement.binds, output: .values)
     }
 
+    /// The active users with a role, locked until the transaction ends: whoever asks for them next waits, and sees
+    /// what became of them. Their text is only searched, so a role that looks like the one asked for comes along.
+    ///
+    /// - Parameter role: letters and underscores of ASCII, in lower case.
+    package func lockedActiveUsers(withRole role: String) -> SQLStatement {
+        // What a database's own collation takes for lower case may depend on where it was set up.
+        let roles = dialect == .postgres ? "\"roles\" COLLATE \"C\"" : "\"roles\""
+        var sql = SQLBuilder(dialect)
+        sql.append("SELECT \(Self.userColumnList) FROM \"\(prefix)users\"")
+        sql.append(" WHERE \"active\" = 1 AND lower(\(roles)) LIKE ")
+        sql.bind(stored: .text("%\"\(role)\"%"))
+        // In one order for all, so that nobody holds what another one waits for.
+        sql.append(" ORDER BY \"id\"")
+        if dialect == .postgres { sql.append(" FOR UPDATE") }
+        return sql.statement(.values)
+    }
+
+    /// A page of users, newest first, and how many there are in all.
+    ///
+    /// - Parameter email: only the user with it, trimmed and in lower case.
+    package func users(email: String?, limit: Int, offset: Int) -> (page: SQLStatement, total: SQLStatement) {
+        var page = SQLBuilder(dialect)
+        var total = SQLBuilder(dialect)
+        page.append("SELECT \(Self.userColumnList) FROM \"\(prefix)users\"")
+        total.append("SELECT count(*) FROM \"\(prefix)users\"")
+        if let email {
+            page.append(" WHERE \"email\" = ")
+            page.bind(stored: .text(email))
+            total.append(" WHERE \"email\" = ")
+            total.bind(stored: .text(email))
+        }
+        page.append(" ORDER BY \"created_at\" DESC, \"id\" DESC LIMIT ")
+        page.bind(stored: .integer(Int64(limit)))
+        page.append(" OFFSET ")
+        page.bind(stored: .integer(Int64(offset)))
+        return (page.statement(.values), total.statement(.values))
+    }
+
     private func select(_ condition: String, _ value: SQLValue) -> SQLStatement {
         var sql = SQLBuilder(dialect)
-        sql.append("SELECT \(Self.userColumns) FROM \"\(prefix)users\"\(condition)")
+        sql.append("SELECT \(Self.userColumnList) FROM \"\(prefix)users\"\(condition)")
         sql.bind(stored: value)
         return sql.statement(.values)
     }
@@ -48,44 +98,60 @@ package struct UserStore: Sendable {
     }
 
     package func read(_ row: [SQLValue]) -> StoredUser? {
-        guard row.count == 6, let id = row[0].textValue, let email = row[1].textValue, let hash = row[2].textValue,
-            let roles = row[3].textValue, let active = row[4].integerValue, let version = row[5].integerValue
+        guard row.count == Self.userColumns.count, let id = row[0].textValue, let email = row[1].textValue,
+            let hash = row[2].textValue, let roles = row[3].textValue, let active = row[4].integerValue,
+            let version = row[5].integerValue, let attributes = row[6].textValue,
+            let created = row[7].integerValue, let updated = row[8].integerValue
         else { return nil }
         return StoredUser(
             id: id,
             email: email,
             passwordHash: hash,
-            roles: Self.strings(inJSON: roles),
+            roles: Self.json(roles)?.arrayValue?.compactMap(\.stringValue) ?? [],
             isActive: active != 0,
-            tokenVersion: version
+            tokenVersion: version,
+            attributes: Self.json(attributes)?.objectValue ?? JSONObject(),
+            createdAt: Timestamp(microseconds: created),
+            updatedAt: Timestamp(microseconds: updated)
         )
     }
 
-    private static func strings(inJSON text: String) -> [String] {
-        do throws(JSONSyntaxError) {
-            return try JSONParser.parse(text).arrayValue?.compactMap(\.stringValue) ?? []
-        } catch {
-            return []
-        }
+    private static func json(_ text: String) -> JSONValue? {
+        do throws(JSONSyntaxError) { return try JSONParser.parse(text) } catch { return nil }
     }
 
-    package func insert(_ user: StoredUser, attributes: JSONObject, now: Timestamp) -> SQLStatement {
+    package func insert(_ user: StoredUser) -> SQLStatement {
         var sql = SQLBuilder(dialect)
-        sql.append(
-            "INSERT INTO \"\(prefix)users\" (\(Self.userColumns), \"attributes\", \"created_at\", \"updated_at\") VALUES ("
-        )
-        let values: [SQLValue] = [
-            .text(user.id), .text(user.email), .text(user.passwordHash),
-            .text(JSONValue.array(user.roles.map(JSONValue.string)).jsonText), .integer(user.isActive ? 1 : 0),
-            .integer(user.tokenVersion), .text(JSONValue.object(attributes).jsonText), .integer(now.microseconds),
-            .integer(now.microseconds),
-        ]
-        for (index, value) in values.enumerated() {
+        sql.append("INSERT INTO \"\(prefix)users\" (\(Self.userColumnList)) VALUES (")
+        for (index, value) in Self.values(of: user).enumerated() {
             if index > 0 { sql.append(", ") }
             sql.bind(stored: value)
         }
         sql.append(")")
         return sql.statement()
+    }
+
+    /// Stores a user as it is now, who was locked before.
+    package func update(_ user: StoredUser) -> SQLStatement {
+        var sql = SQLBuilder(dialect)
+        sql.append("UPDATE \"\(prefix)users\" SET ")
+        for (index, value) in Self.values(of: user).enumerated() {
+            sql.append("\(index > 0 ? ", " : "")\"\(Self.userColumns[index])\" = ")
+            sql.bind(stored: value)
+        }
+        sql.append(" WHERE \"id\" = ")
+        sql.bind(stored: .text(user.id))
+        return sql.statement()
+    }
+
+    /// Removes a user and ends every token of theirs.
+    ///
+    /// - Parameter floor: more than the version of any token of the user.
+    package func delete(_ user: StoredUser, floor: Int64, now: Timestamp) -> [SQLStatement] {
+        [
+            statement("DELETE FROM \"\(prefix)users\" WHERE \"id\" = ", .text(user.id)),
+            revokeRefreshTokens(ofUser: user.id),
+        ] + endAccessTokens(ofUser: user.id, below: floor, now: now)
     }
 
     /// Changes a password and ends every token of the user: access tokens by the version, refresh tokens by hand.
@@ -97,10 +163,8 @@ package struct UserStore: Sendable {
         sql.bind(stored: .integer(now.microseconds))
         sql.append(" WHERE \"id\" = ")
         sql.bind(stored: .text(user.id))
-        return [
-            sql.statement(), revokeRefreshTokens(ofUser: user.id), raiseFloor(user.id, user.tokenVersion + 1, now),
-            MetaStore.raise(.accountsVersion),
-        ]
+        return [sql.statement(), revokeRefreshTokens(ofUser: user.id)]
+            + endAccessTokens(ofUser: user.id, below: user.tokenVersion + 1, now: now)
     }
 
     // MARK: refresh tokens
@@ -162,8 +226,12 @@ package struct UserStore: Sendable {
 
     // MARK: token floors
 
-    /// From here on access tokens of the user below `version` are dead.
-    package func raiseFloor(_ userID: String, _ version: Int64, _ now: Timestamp) -> SQLStatement {
+    /// From here on access tokens of the user below a version are dead, and other servers get to know.
+    package func endAccessTokens(ofUser id: String, below version: Int64, now: Timestamp) -> [SQLStatement] {
+        [raiseFloor(id, version, now), MetaStore.raise(.accountsVersion)]
+    }
+
+    private func raiseFloor(_ userID: String, _ version: Int64, _ now: Timestamp) -> SQLStatement {
         var sql = SQLBuilder(dialect)
         sql.append("INSERT INTO \"\(prefix)token_floors\" (\"user_id\", \"version\", \"raised_at\") VALUES (")
         sql.bind(stored: .text(userID))

@@ -2,7 +2,7 @@ import Crypto
 import Foundation
 package import RocketDatabase
 package import RocketModel
-package import RocketPlanning
+import RocketPlanning
 
 /// Someone who has signed in: who, and the token that signs them in again.
 package struct SignedIn: Sendable {
@@ -19,14 +19,16 @@ package struct Accounts: Sendable {
 
     package let database: any AppDatabase
     package let floors: TokenFloors
-    private let store: UserStore
-    private let hasher: PasswordHasher
+    let store: UserStore
+    let hasher: PasswordHasher
     private let limiter: LoginLimiter
+    /// The role of those who administer this place.
+    let administratorRole: String
     /// Tells the accounts of this place from others' in the limiter that all share.
     private let place: String
-    private let dependencies: EngineDependencies
+    let dependencies: EngineDependencies
     /// Called after tokens have been ended.
-    private let changed: @Sendable () async -> Void
+    let changed: @Sendable () async -> Void
 
     /// Reads the token floors that still matter.
     ///
@@ -44,6 +46,11 @@ package struct Accounts: Sendable {
         self.hasher = hasher
         self.dependencies = dependencies
         store = UserStore(database.dialect, schema: schema)
+        administratorRole =
+            switch schema {
+            case .app: "admin"
+            case .management: "platform_admin"
+            }
         self.limiter = limiter
         self.place = place
         self.changed = changed
@@ -74,7 +81,7 @@ package struct Accounts: Sendable {
     package func login(email: String, password: String, address: String) async throws -> SignedIn {
         let email = Self.normalized(email)
         let wrong = RequestFailure(.unauthorized, "The e-mail or the password is wrong")
-        guard email.utf8.count <= Self.maximumEmailBytes else { throw wrong }
+        guard email.utf8.count <= UserRules.maximumEmailBytes else { throw wrong }
         let user = try await judged(email, address) {
             let user = try await fetch(store.user(email: email))
             let isRight = try await hasher.verify(password, against: user?.passwordHash)
@@ -110,8 +117,6 @@ package struct Accounts: Sendable {
         }
     }
 
-    private static let maximumEmailBytes = 254
-
     /// Gives a new token for an unused one. One that is used already ends all that came of the same login.
     ///
     /// - Throws: 401.
@@ -146,54 +151,6 @@ package struct Accounts: Sendable {
 
     package func hasUsers() async throws -> Bool {
         try await database.read([store.countUsers])[0].rows.first?.first?.integerValue ?? 0 > 0
-    }
-
-    /// - Throws: 422 for an e-mail or a password that can't be one, 409 for an e-mail that is taken.
-    @discardableResult
-    package func createUser(email: String, password: String, roles: [String], isActive: Bool = true) async throws
-        -> StoredUser
-    {
-        let (user, statement) = try await newUser(email: email, password: password, roles: roles, isActive: isActive)
-        do {
-            _ = try await database.write([statement])
-        } catch DatabaseFailure.uniqueViolation {
-            throw RequestFailure(
-                .conflict,
-                "There is a user with this e-mail already",
-                details: [FailureDetail(field: "email", message: "is taken")]
-            )
-        }
-        return user
-    }
-
-    /// A user that is not stored yet, with the statement that stores it.
-    package func newUser(
-        email: String,
-        password: String,
-        roles: [String],
-        isActive: Bool
-    ) async throws -> (StoredUser, SQLStatement) {
-        let email = Self.normalized(email)
-        var violations: [FailureDetail] = []
-        let parts = email.split(separator: "@", omittingEmptySubsequences: false)
-        if parts.count != 2 || parts.contains("") || email.utf8.count > Self.maximumEmailBytes
-            || email.contains(where: \.isWhitespace)
-            || email.utf8.contains(0)
-        {
-            violations.append(FailureDetail(field: "email", rule: .type, message: "is no e-mail address"))
-        }
-        if let problem = PasswordPolicy.problem(with: password) {
-            violations.append(FailureDetail(field: "password", rule: .type, message: problem))
-        }
-        guard violations.isEmpty else { throw RequestFailure.validation(violations) }
-        let user = StoredUser(
-            id: dependencies.newID().text,
-            email: email,
-            passwordHash: try await hasher.hash(password),
-            roles: roles,
-            isActive: isActive
-        )
-        return (user, store.insert(user, attributes: JSONObject(), now: dependencies.now()))
     }
 
     /// Sets a password and ends every token of the user.
@@ -352,7 +309,8 @@ private struct LogoutScript: TransactionScript {
     }
 }
 
-/// Stores the refresh token of a login, unless the user has changed since the password was checked. Gives whether.
+/// Stores the refresh token of a login, unless something that ends tokens has happened to the user since the password
+/// was checked. Gives whether.
 private struct LoginScript: TransactionScript {
     private enum State {
         case start
@@ -381,7 +339,9 @@ private struct LoginScript: TransactionScript {
             state = .found
             return .run([store.lockedUser(id: user.id)])
         case .found:
-            guard results[0].rows.first.flatMap(store.read) == user else { return .done(false) }
+            guard let found = results[0].rows.first.flatMap(store.read), found.isActive,
+                found.tokenVersion == user.tokenVersion, found.passwordHash == user.passwordHash
+            else { return .done(false) }
             state = .stored
             return .finish([
                 store.removeExpiredRefreshTokens(now: now), store.insertRefreshToken(hash: hash, token, now: now),

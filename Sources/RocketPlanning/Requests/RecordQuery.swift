@@ -92,8 +92,9 @@ extension RecordQuery {
 
     private mutating func read(_ values: [String: String]) throws(RequestFailure) {
         if let text = values["sort"] { sort = try Self.sortKeys(text) }
-        if let text = values["page"] { page = try Self.positive(text, "page") }
-        if let text = values["per_page"] { perPage = min(try Self.positive(text, "per_page"), Self.maximumPerPage) }
+        let place = try PageRequest(values)
+        page = place.page
+        perPage = place.perPage
         if let text = values["count"] {
             guard text == "none" || text == "exact" else {
                 throw .parameter("count", "\"count\" is exact or none, not \"\(text)\"")
@@ -108,7 +109,6 @@ extension RecordQuery {
             }
             deleted = rows
         }
-        guard page <= Int.max / perPage else { throw .parameter("page", "The page \(page) is out of range") }
     }
 
     static func filter(

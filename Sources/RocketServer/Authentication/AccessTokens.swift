@@ -80,7 +80,8 @@ package final class AccessTokens: Sendable {
     private let state = Mutex(State())
 
     private static let maximumCached = 10_000
-    private static let maximumLength = 4096
+    /// Room for the roles that ``UserRules`` allows, however they are escaped; many a proxy takes no longer header.
+    private static let maximumLength = 8192
 
     package init(secrets: Secrets, dependencies: EngineDependencies) {
         self.secrets = secrets

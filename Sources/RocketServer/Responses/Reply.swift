@@ -32,6 +32,7 @@ struct Reply: Sendable {
 extension HTTPField.Name {
     static let requestID = HTTPField.Name(literal: "X-Request-Id")
     static let nosniff = HTTPField.Name(literal: "X-Content-Type-Options")
+    static let forwardedFor = HTTPField.Name(literal: "X-Forwarded-For")
 
     /// A name that is written in this code.
     private init(literal name: String) {

@@ -26,7 +26,7 @@ enum AuthRoutes {
         let signedIn = try await accounts(call).login(
             email: values["email"] ?? "",
             password: values["password"] ?? "",
-            address: call.context.peer
+            address: call.clientAddress
         )
         return try await tokens(signedIn, call)
     }
@@ -64,12 +64,13 @@ enum AuthRoutes {
             ofUser: principal.userID,
             from: values["old"] ?? "",
             to: values["new"] ?? "",
-            address: call.context.peer
+            address: call.clientAddress
         )
         return Reply(data: ["message": "Password changed"])
     }
 
-    private static func accounts(_ call: Call) -> Accounts {
+    /// The app's, or the platform's where the path names no app.
+    static func accounts(_ call: Call) -> Accounts {
         call.app?.accounts ?? call.services.apps.platform
     }
 

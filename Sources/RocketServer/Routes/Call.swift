@@ -17,6 +17,15 @@ struct Call: Sendable {
 
     var headers: HTTPFields { request.headers }
 
+    /// The address of the one who asks, for the bound on failed sign-ins: the other end of the connection, or what a
+    /// proxy that is trusted says of it.
+    var clientAddress: String {
+        services.settings.trustedProxies.clientAddress(
+            peer: context.peer,
+            forwardedFor: headers[values: .forwardedFor]
+        )
+    }
+
     /// A part of the path, decoded.
     ///
     /// - Throws: 404 for an escape that is not text.

@@ -30,15 +30,18 @@ struct RocketInstance: Sendable {
         // Nothing that this process makes is for others to read: databases, secrets, sockets.
         umask(0o077)
         try checkPasswords(configuration)
+        let settings = try serverSettings(configuration)
         switch try StoreChoice(configuration, makesDatabase: makesDatabase) {
-        case .sqlite: return try await openFiles(configuration, logger)
-        case .postgres(let settings): return try await openPostgres(settings, configuration, logger)
+        case .sqlite: return try await openFiles(configuration, settings, logger)
+        case .postgres(let store): return try await openPostgres(store, configuration, settings, logger)
         }
     }
 
-    private static func openFiles(_ configuration: LoadedConfiguration, _ logger: Logger) async throws
-        -> RocketInstance?
-    {
+    private static func openFiles(
+        _ configuration: LoadedConfiguration,
+        _ settings: ServerSettings,
+        _ logger: Logger
+    ) async throws -> RocketInstance? {
         let directory = URL(fileURLWithPath: configuration.text("database.data_dir") ?? "data", isDirectory: true)
         guard let lock = try DataDirectoryLock(directory: directory) else { return nil }
         do {
@@ -54,7 +57,7 @@ struct RocketInstance: Sendable {
                 settings: appSettings(configuration),
                 dependencies: dependencies
             )
-            return RocketInstance(apps, secrets, configuration, logger, directory, lock)
+            return RocketInstance(apps, secrets, settings, logger, directory, lock)
         } catch {
             lock.release()
             throw words(for: error, "\(directory.path): can't start on this directory")
@@ -64,6 +67,7 @@ struct RocketInstance: Sendable {
     private static func openPostgres(
         _ store: PostgresSettings,
         _ configuration: LoadedConfiguration,
+        _ settings: ServerSettings,
         _ logger: Logger
     ) async throws -> RocketInstance {
         let chosen = try ServerSecrets(configuration)
@@ -77,7 +81,7 @@ struct RocketInstance: Sendable {
             let secrets = try await chosen.complete { names in
                 try await apps.sharedSecrets(names) { Data(dependencies.randomBytes(32)).base64EncodedString() }
             }
-            return RocketInstance(apps, secrets, configuration, logger, nil, nil)
+            return RocketInstance(apps, secrets, settings, logger, nil, nil)
         } catch {
             throw words(for: error, "can't start on PostgreSQL")
         }
@@ -94,12 +98,12 @@ struct RocketInstance: Sendable {
     private init(
         _ apps: AppRegistry,
         _ secrets: Secrets,
-        _ configuration: LoadedConfiguration,
+        _ settings: ServerSettings,
         _ logger: Logger,
         _ directory: URL?,
         _ lock: DataDirectoryLock?
     ) {
-        settings = Self.serverSettings(configuration)
+        self.settings = settings
         responder = RocketResponder(services: ServerServices(apps: apps, secrets: secrets, settings: settings))
         self.apps = apps
         self.logger = logger
@@ -132,14 +136,29 @@ struct RocketInstance: Sendable {
         return settings
     }
 
-    private static func serverSettings(_ configuration: LoadedConfiguration) -> ServerSettings {
+    /// - Throws: ``CommandFailure`` with the entries of a list that can't be.
+    private static func serverSettings(_ configuration: LoadedConfiguration) throws -> ServerSettings {
         var settings = ServerSettings()
         settings.host = configuration.text("server.host") ?? settings.host
         settings.port = configuration.whole("server.port")
         settings.maximumBodyBytes = configuration.whole("server.max_body_bytes")
         settings.bodySeconds = Int64(configuration.whole("server.request_timeout_s"))
         settings.graceSeconds = Int64(configuration.whole("server.grace_s"))
+        settings.trustedProxies = try parsed("server.trusted_proxies", of: configuration) { try TrustedProxies($0) }
+        settings.crossOrigin = try parsed("server.cors_origins", of: configuration) { try CrossOrigin($0) }
         return settings
+    }
+
+    private static func parsed<Value>(
+        _ name: String,
+        of configuration: LoadedConfiguration,
+        _ parse: ([String]) throws -> Value
+    ) throws -> Value {
+        do {
+            return try parse(configuration.list(name))
+        } catch {
+            throw CommandFailure("\(name): \(error)", .configuration)
+        }
     }
 
     func close() async {

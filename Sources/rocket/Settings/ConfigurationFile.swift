@@ -42,17 +42,26 @@ enum ConfigurationFile {
             }
         case .scalar(let scalar):
             if path.isEmpty, scalar.string.isEmpty { return }
-            let known = ConfigurationKey.all.map(\.name)
-            guard known.contains(path) else {
-                let place = node.mark.map { ":\($0.line)" } ?? ""
-                throw CommandFailure(
-                    "\(file)\(place): the key \"\(path)\" is not known\(suggestion(for: path, among: known))",
-                    .configuration
-                )
-            }
+            _ = try key(path, node, file)
             values[path] = scalar.string
-        case .sequence, .alias:
-            throw CommandFailure("\(file): the key \"\(path)\" takes one value, not a list", .configuration)
+        case .sequence(let sequence):
+            guard case .list = try key(path, node, file).kind else {
+                throw CommandFailure("\(file): the key \"\(path)\" takes one value, not a list", .configuration)
+            }
+            let entries = sequence.compactMap { $0.scalar?.string }
+            guard entries.count == sequence.count else {
+                throw CommandFailure("\(file): the key \"\(path)\" takes a list of plain values", .configuration)
+            }
+            values[path] = entries.joined(separator: ",")
+        case .alias:
+            throw CommandFailure("\(file): the key \"\(path)\" takes a value, not an alias", .configuration)
         }
+    }
+
+    private static func key(_ path: String, _ node: Node, _ file: String) throws -> ConfigurationKey {
+        if let key = ConfigurationKey.all.first(where: { $0.name == path }) { return key }
+        let place = node.mark.map { ":\($0.line)" } ?? ""
+        let words = suggestion(for: path, among: ConfigurationKey.all.map(\.name))
+        throw CommandFailure("\(file)\(place): the key \"\(path)\" is not known\(words)", .configuration)
     }
 }

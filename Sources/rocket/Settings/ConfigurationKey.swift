@@ -4,6 +4,8 @@ struct ConfigurationKey: Sendable {
         case text
         case whole(ClosedRange<Int>)
         case oneOf([String])
+        /// Texts, with commas between them or as a list of the file.
+        case list
     }
 
     let name: String
@@ -23,6 +25,8 @@ struct ConfigurationKey: Sendable {
         ConfigurationKey(name: "server.max_body_bytes", kind: .whole(1024...1_073_741_824), fallback: "10485760"),
         ConfigurationKey(name: "server.request_timeout_s", kind: .whole(1...3600), fallback: "30"),
         ConfigurationKey(name: "server.grace_s", kind: .whole(0...3600), fallback: "10"),
+        ConfigurationKey(name: "server.trusted_proxies", kind: .list, fallback: nil),
+        ConfigurationKey(name: "server.cors_origins", kind: .list, fallback: nil),
         ConfigurationKey(name: "database.driver", kind: .oneOf(["sqlite", "postgres"]), fallback: "sqlite"),
         ConfigurationKey(name: "database.data_dir", kind: .text, fallback: "./data"),
         ConfigurationKey(name: "database.synchronous", kind: .oneOf(["full", "normal"]), fallback: "full"),

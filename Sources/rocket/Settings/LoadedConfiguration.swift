@@ -79,7 +79,7 @@ struct LoadedConfiguration: Sendable {
     private static func check(_ value: String, _ key: ConfigurationKey, _ source: String) throws {
         let expected: String
         switch key.kind {
-        case .text: return
+        case .text, .list: return
         case .whole(let range):
             if let whole = Int(value), range.contains(whole) { return }
             expected = "a whole number from \(range.lowerBound) to \(range.upperBound)"
@@ -102,6 +102,12 @@ struct LoadedConfiguration: Sendable {
     /// The value of a key that has a default and was checked to be whole.
     func whole(_ name: String) -> Int {
         text(name).flatMap(Int.init) ?? 0
+    }
+
+    /// The entries of a key that is a list; none where nobody says.
+    func list(_ name: String) -> [String] {
+        (text(name) ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespacesAndNewlines) }
+            .filter { !$0.isEmpty }
     }
 
     func isGiven(_ name: String) -> Bool {
