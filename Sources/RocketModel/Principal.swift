@@ -8,7 +8,7 @@ package struct Principal: Sendable, Hashable {
     /// Whether nobody has signed in.
     package let isAnonymous: Bool
     /// What administrators have noted of the user, for conditions.
-    package let attributes: JSONObject
+    package var attributes: JSONObject
 
     package init(
         userID: String,

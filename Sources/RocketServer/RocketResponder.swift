@@ -189,7 +189,7 @@ private struct RouteRun {
             if !call.context.isControl, !services.apps.isOpen(name) { try await checkBeforeOpening(name, token) }
             return try await services.apps.withApp(name) { app in
                 call.app = app
-                let principal = try await principal(of: token, in: app)
+                let principal = try await withAttributes(try await principal(of: token, in: app), app)
                 call.principal = principal
                 if case .appAdmin = route.access { try AccessDecision.requireAdministrator(principal) }
                 return try await runHandler(in: app)
@@ -198,6 +198,17 @@ private struct RouteRun {
             _ = try await platformPrincipal()
             throw failure
         }
+    }
+
+    /// Attributes are in no token: they are read where something looks at them.
+    private func withAttributes(_ principal: Principal, _ app: AppContext) async throws -> Principal {
+        let isAsked = call.request.uri.query?.contains("attributes") ?? false
+        guard !principal.isOfPlatform, isAsked || app.snapshots.current.readsAttributes,
+            let user = try await app.accounts.user(id: principal.userID)
+        else { return principal }
+        var principal = principal
+        principal.attributes = user.attributes
+        return principal
     }
 
     private func runHandler(in app: AppContext) async throws -> Reply {

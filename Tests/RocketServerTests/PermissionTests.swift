@@ -413,6 +413,80 @@ struct PermissionTests {
         }
     }
 
+    // MARK: attributes and explanations
+
+    @Test(arguments: TestStore.allCases)
+    func policiesAndRulesKnowTheAttributesOfTheUser(store: TestStore) async throws {
+        try await Till.run(store) { app in
+            let clerk = try await Self.user(app, "clerk", roles: ["clerk"])
+            for action in ["read", "create"] {
+                try await Self.allow(
+                    app,
+                    action,
+                    "sale",
+                    ["clerk"],
+                    [Self.condition("title", "in", "$user.attributes.areas.mine")]
+                )
+            }
+            try await app.rule(
+                "sale",
+                "expression",
+                ["expression": "record.count > (user.attributes.most ?? 0)", "field": "count"]
+            )
+            for title in ["north", "south", "west"] {
+                _ = try await app.make("sale", ["title": .string(title), "count": 0])
+            }
+            #expect(try await clerk.app.get("sale")["meta"]["total"] == 0)
+            let attributes: JSONValue = ["attributes": ["areas": ["mine": ["north", "west"]], "most": 5]]
+            #expect(try await app.put("_admin/users/\(clerk.id)", attributes).status == 200)
+            #expect(try await clerk.app.get("sale?sort=title")["data"].array.map { $0["title"] } == ["north", "west"])
+            #expect(try await clerk.app.post("sale", ["title": "north", "count": 5]).status == 201)
+            #expect(try await clerk.app.post("sale", ["title": "north", "count": 6]).details == ["count expression"])
+            #expect(try await clerk.app.post("sale", ["title": "south", "count": 1]).status == 403)
+            let asked = try await clerk.app.get("sale?where=count%20%3D%3D%20user.attributes.most")
+            #expect(asked["meta"]["total"] == 1, "\(asked)")
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func aPermissionIsExplained(store: TestStore) async throws {
+        try await Self.withSales(store) { app, clerk, customer, sale in
+            func explain(_ body: JSONObject) async throws -> TestAnswer {
+                var all: JSONObject = ["entity": "sale", "action": "read"]
+                for member in body.members { all[member.name] = member.value }
+                return try await app.post("_admin/permissions/explain", .object(all))
+            }
+            let open = try await Self.allow(app, "read", "sale", ["lead"])
+            let mine = try await explain(["user": ["id": .string(clerk.id)], "id": .string(sale.mine)])["data"]
+            #expect(mine["allowed"] == true && mine["policies"].array.count == 2, "\(mine)")
+            let policy = mine["policies"][0]
+            #expect(policy["role_matches"] == true && mine["decided_by"] == policy["id"])
+            #expect(
+                policy["conditions"].array == [
+                    TestJSON([
+                        "field": "customer.name", "operator": "eq", "value": "$user.id", "actual": .string(clerk.id),
+                        "holds": true,
+                    ])
+                ],
+                "\(policy)"
+            )
+            #expect(mine["policies"][1]["id"].string == open && mine["policies"][1]["role_matches"] == false)
+            let other = try await explain(["user": ["id": .string(clerk.id)], "id": .string(sale.other)])["data"]
+            #expect(other["allowed"] == false && other["decided_by"].isNull, "\(other)")
+            #expect(other["policies"][0]["conditions"][0]["actual"] == "other")
+            #expect(other["policies"][0]["conditions"][0]["holds"] == false)
+            #expect(try await explain(["user": ["roles": ["LEAD"]]])["data"]["decided_by"].string == open)
+            #expect(try await explain(["user": ["roles": ["admin"]]])["data"]["decided_by"] == "admin")
+            #expect(try await explain([:])["data"]["allowed"] == false)
+            #expect(try await explain(["id": "11111111-1111-4111-8111-111111111111"]).status == 404)
+            #expect(try await explain(["entity": "sael"]).code == "UNKNOWN_ENTITY")
+            let wrong = try await explain(["action": "list", "user": ["id": "nobody", "role": "x"]])
+            #expect(Set(wrong.details) == ["action enum", "user.role unknown", "user.id unknown"], "\(wrong)")
+            #expect(try await clerk.app.post("_admin/permissions/explain", [:]).status == 403)
+            _ = customer
+        }
+    }
+
     @Test func whatCantBeRightIsRefusedAtSave() async throws {
         try await Till.run(.sqlite) { app in
             func details(_ action: String, _ condition: JSONValue, check: JSONValue? = nil) async throws -> TestAnswer {

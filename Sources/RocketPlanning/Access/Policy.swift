@@ -8,6 +8,10 @@ struct Policy: Sendable {
     /// What must hold after an update; nil for nothing.
     let check: [PolicyCondition]?
 
+    var readsAttributes: Bool {
+        (conditions + (check ?? [])).contains { if case .userAttribute = $0.value { true } else { false } }
+    }
+
     /// Role names compare without case.
     func applies(to principal: Principal) -> Bool {
         roles.contains { role in

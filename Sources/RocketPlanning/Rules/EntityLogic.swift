@@ -6,6 +6,8 @@ package final class EntityLogic: Sendable {
     let names: RuleNames
     /// What the programs use of a row.
     let mask: RuleNames.Mask
+    /// Whether a program looks at the attributes of the user.
+    let readsAttributes: Bool
     /// Of fields, then expressions; within each by priority and age.
     let writeRules: [RowRule]
     let computations: [Computation]
@@ -33,6 +35,7 @@ package final class EntityLogic: Sendable {
     ) {
         self.names = names
         mask = RuleNames.Mask(wanted, names)
+        readsAttributes = wanted.attributes
         self.writeRules = writeRules
         self.computations = computations
         self.deleteRules = deleteRules

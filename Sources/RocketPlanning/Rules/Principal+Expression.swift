@@ -5,7 +5,7 @@ extension ObjectType {
     /// What expressions know of the one who asks.
     package static let user = ObjectType(
         name: "user",
-        members: [("id", .text), ("email", .text), ("roles", .array(.text))]
+        members: [("id", .text), ("email", .text), ("roles", .array(.text)), ("attributes", .any)]
     )
 }
 
@@ -15,7 +15,10 @@ extension Principal {
         .object(
             ExpressionObject(
                 ObjectType.user.keys,
-                [.string(userID), .string(email), .array(appRoles.map { .string($0) })]
+                [
+                    .string(userID), .string(email), .array(appRoles.map { .string($0) }),
+                    ExpressionValue(JSONValue.object(attributes)),
+                ]
             )
         )
     }

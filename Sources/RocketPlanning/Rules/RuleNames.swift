@@ -40,6 +40,7 @@ struct RuleNames: Sendable {
         private var oldFields: Set<String>? = []
         private(set) var changes = false
         private(set) var user = false
+        private(set) var attributes = false
 
         init() {}
 
@@ -49,7 +50,9 @@ struct RuleNames: Sendable {
             // Whether there is an old record at all is asked without reading any of it.
             if reads.paths.contains("old") { oldFields = nil }
             changes = changes || reads.members(of: "changes")?.isEmpty != true
-            user = user || reads.members(of: "user")?.isEmpty != true
+            let members = reads.members(of: "user")
+            user = user || members?.isEmpty != true
+            attributes = attributes || members?.contains("attributes") ?? true
         }
 
         private static func union(_ left: Set<String>?, _ right: Set<String>?) -> Set<String>? {

@@ -29,6 +29,7 @@ package struct AppSnapshot: Sendable {
         self.entities = entities
         self.logics = logics
         self.policies = policies
+        readsAttributes = Self.readsAttributes(logics, policies)
         self.recordTypes = recordTypes
     }
 
@@ -46,6 +47,17 @@ package struct AppSnapshot: Sendable {
     /// The rules and state machines of an entity; nil where it has none.
     package func logic(of entity: EntityModel) -> EntityLogic? {
         logics.isEmpty ? nil : logics[entity.name]
+    }
+
+    /// Whether rules or policies look at the attributes of users, which are read for a request only then.
+    package let readsAttributes: Bool
+
+    private static func readsAttributes(
+        _ logics: [String: EntityLogic],
+        _ policies: [String: [RecordAction: [Policy]]]
+    ) -> Bool {
+        logics.values.contains(where: \.readsAttributes)
+            || policies.values.contains { $0.values.contains { $0.contains(where: \.readsAttributes) } }
     }
 
     /// The policies that may allow an action, in the order of their age.

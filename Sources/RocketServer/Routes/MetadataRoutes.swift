@@ -25,6 +25,7 @@ enum MetadataRoutes {
         for (kind, path) in kinds {
             StoredDefinitionRoutes(kind: kind, path: path).add(to: &table, admin)
         }
+        PermissionRoutes.add(to: &table, admin)
         table.add(.get, "\(admin)/export", .appAdmin, export)
         table.add(.post, "\(admin)/import", .appAdmin, importDefinitions)
     }
