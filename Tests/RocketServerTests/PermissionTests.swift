@@ -28,13 +28,15 @@ struct PermissionTests {
         _ entity: String,
         _ roles: [String],
         _ conditions: [JSONValue] = [],
-        check: [JSONValue]? = nil
+        check: [JSONValue]? = nil,
+        more: JSONObject = JSONObject()
     ) async throws -> String {
         var object: JSONObject = [
             "entity": .string(entity), "action": .string(action), "roles": .array(roles.map(JSONValue.string)),
             "conditions": .array(conditions),
         ]
         object["check"] = check.map(JSONValue.array)
+        for member in more.members { object[member.name] = member.value }
         let answer = try await app.post("_admin/permissions", .object(object))
         guard answer.status == 201, let id = answer["data"]["id"].string else { throw TestFailure("allow: \(answer)") }
         return id
@@ -413,6 +415,135 @@ struct PermissionTests {
         }
     }
 
+    // MARK: fields
+
+    @Test(arguments: TestStore.allCases)
+    func fieldsThatCantBeReadAreNowhere(store: TestStore) async throws {
+        try await Till.run(store) { app in
+            let clerk = try await Self.user(app, "clerk", roles: ["clerk"])
+            let customer = try await app.make("customer", ["name": "c", "limit": 5])
+            let id = try await app.make(
+                "sale",
+                ["title": "a", "note": "secret", "total": 5, "customer_id": .string(customer), "lines": [["qty": 3]]]
+            )
+            try await Self.allow(app, "read", "sale", ["clerk"], more: ["except": ["note", "customer_id"]])
+            try await Self.allow(app, "read", "customer", ["clerk"])
+            try await Self.allow(app, "read", "line", ["clerk"], more: ["fields": ["sale_id", "name"]])
+            let one = try await clerk.app.get("sale/\(id)?include=lines")
+            #expect(one.status == 200 && !one.text.contains("secret"), "\(one)")
+            #expect(
+                one["data"].names == [
+                    "id", "title", "state", "total", "count", "due", "paid_at", "updated_at", "lines",
+                ],
+                "\(one)"
+            )
+            #expect(one["data"]["lines"][0].names == ["id", "sale_id", "name"])
+            let list = try await clerk.app.get("sale?include=lines&sort=-title")
+            #expect(list["data"][0].names == one["data"].names, "\(list)")
+            #expect(try await clerk.app.get("sale?fields=title")["data"][0].names == ["title"])
+            for query in [
+                "fields=note", "sort=note", "filter[note]=secret", "filter[note.like]=s%25",
+                "where=note%20%3D%3D%20'x'",
+                "include=lines&include[lines][fields]=qty", "include[lines][sort]=qty", "filter[lines.qty]=3",
+            ] {
+                let answer = try await clerk.app.get("sale?\(query)")
+                #expect(answer.status == 400 && answer.code != "INTERNAL_ERROR", "\(query): \(answer)")
+                #expect(!answer.text.contains("secret") && !answer.text.contains("did you mean \\\"note"), "\(answer)")
+            }
+            // A relation by a field that can't be read would tell it.
+            for query in [
+                "include=customer", "filter[customer.name]=c", "sort=customer.name", "where=customer.limit%3E1",
+            ] {
+                #expect(try await clerk.app.get("sale?\(query)").status == 403, "\(query)")
+            }
+            #expect(try await clerk.app.get("customer?include=sales").status == 403)
+            // A change of what can't be seen changes nothing that can.
+            let tag = one.headers[.eTag]
+            #expect(
+                try await app.put("line/\(try await app.get("line")["data"][0]["id"].string ?? "")", ["qty": 9]).status
+                    == 200
+            )
+            #expect(try await clerk.app.get("sale/\(id)").headers[.eTag] == tag)
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func theFieldsOfSeveralPoliciesAddUpRowByRow(store: TestStore) async throws {
+        try await Till.run(store) { app in
+            let clerk = try await Self.user(app, "clerk", roles: ["clerk"])
+            for (title, note, total) in [("a", "mine", 1), ("b", "theirs", 2)] {
+                _ = try await app.make(
+                    "sale",
+                    ["title": .string(title), "note": .string(note), "total": .integer(total), "lines": [["qty": 1]]]
+                )
+            }
+            try await Self.allow(app, "read", "sale", ["clerk"], more: ["fields": ["title"]])
+            try await Self.allow(
+                app,
+                "read",
+                "sale",
+                ["clerk"],
+                [Self.condition("note", "mine")],
+                more: ["fields": ["note", "total"]]
+            )
+            try await Self.allow(app, "read", "line", ["clerk"])
+            let list = try await clerk.app.get("sale?sort=title")["data"].array
+            #expect(list.map(\.names) == [["id", "title", "total", "note"], ["id", "title"]], "\(list)")
+            let nested = try await clerk.app.get("line?include=sale&sort=sale.title")["data"].array
+            #expect(nested.map { $0["sale"].names } == list.map(\.names), "\(nested)")
+            for sale in list {
+                let one = try await clerk.app.get("sale/\(sale["id"].string ?? "")?include=lines&transitions=true")
+                #expect(one["data"].names == sale.names + ["lines"], "\(one)")
+            }
+            // To ask about what only some rows show would tell it of the others.
+            for query in ["filter[note]=theirs", "sort=note", "where=total%3E1"] {
+                #expect(try await clerk.app.get("sale?\(query)").status == 403, "\(query)")
+            }
+            #expect(
+                try await clerk.app.get("sale?fields=note&sort=title")["data"].array.map(\.names) == [["note"], []]
+            )
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func fieldsThatCantBeWrittenAreViolations(store: TestStore) async throws {
+        try await Till.run(store) { app in
+            let clerk = try await Self.user(app, "clerk", roles: ["clerk"])
+            try await Self.allow(app, "read", "sale", ["clerk"], more: ["except": ["note"]])
+            try await Self.allow(app, "create", "sale", ["clerk"], more: ["fields": ["title", "count"]])
+            try await Self.allow(app, "update", "sale", ["clerk"], more: ["fields": ["title"]])
+            try await Self.allow(
+                app,
+                "update",
+                "sale",
+                ["clerk"],
+                [Self.condition("count", 1)],
+                more: ["fields": ["total"]]
+            )
+            let refused = try await clerk.app.post("sale", ["title": "t", "total": 5, "note": "n"])
+            #expect(refused.status == 422 && refused.details == ["total", "note unknown"], "\(refused)")
+            let made = try await clerk.app.post("sale", ["title": "t", "count": 2])
+            let id = try #require(made["data"]["id"].string)
+            #expect(made["data"].names.contains("total") && !made["data"].names.contains("note"), "\(made)")
+            #expect(try await clerk.app.put("sale/\(id)", ["title": "u"])["data"]["title"] == "u")
+            #expect(try await clerk.app.put("sale/\(id)", ["count": 1]).details == ["count"])
+            // The policy for the total does not hold for this row.
+            let total = try await clerk.app.put("sale/\(id)", ["total": 1])
+            #expect(total.status == 403 && total.details == ["total"], "\(total)")
+            #expect(try await app.put("sale/\(id)", ["count": 1]).status == 200)
+            #expect(try await clerk.app.put("sale/\(id)", ["total": 1, "title": "v"]).status == 200)
+            // The version is that of what the caller sees.
+            let seen = try await clerk.app.get("sale/\(id)").headers[.eTag] ?? ""
+            #expect(try await app.put("sale/\(id)", ["note": "changed"]).status == 200)
+            #expect(try await clerk.app.get("sale/\(id)").headers[.eTag] != nil)
+            let stale = try await clerk.app.put("sale/\(id)", ["title": "w"], headers: [.ifMatch: "\"x\""])
+            #expect(stale.status == 412)
+            let current = try await clerk.app.get("sale/\(id)").headers[.eTag] ?? ""
+            let changed = try await clerk.app.put("sale/\(id)", ["title": "w"], headers: [.ifMatch: current])
+            #expect(changed.status == 200 && changed.headers[.eTag] != seen, "\(changed)")
+        }
+    }
+
     // MARK: attributes and explanations
 
     @Test(arguments: TestStore.allCases)
@@ -511,6 +642,14 @@ struct PermissionTests {
                 #expect(answer.status == 422 && answer.details == [expected], "\(condition): \(answer)")
                 #expect(answer.text.contains(words), "\(answer)")
             }
+            let fields: JSONValue = [
+                "entity": "sale", "action": "delete", "roles": ["a"], "fields": ["titel"], "except": ["note"],
+            ]
+            let wrong = try await app.post("_admin/permissions", fields)
+            #expect(
+                Set(wrong.details) == ["fields[0] unknown", "fields type", "except type"],
+                "\(wrong)"
+            )
             let checked = try await details("read", Self.condition("title", "eq", "a"), check: [])
             #expect(checked.details == ["check type"], "\(checked)")
         }

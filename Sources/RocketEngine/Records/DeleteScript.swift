@@ -32,11 +32,13 @@ struct DeleteScript: TransactionScript {
             let isAsked = plan.precondition != nil || plan.isJudged || plan.cascade != nil || plan.rowAccess != nil
             guard isAsked else { return delete([]) }
             state = .found
-            return .run([plan.storedRow] + (plan.rowAccess.map { [$0.statement] } ?? []))
+            let version = plan.version.map { [$0.statement] } ?? []
+            return .run([plan.storedRow] + version + (plan.rowAccess.map { [$0.statement] } ?? []))
         case .found:
             guard let row = results[0].rows.first else { throw RequestFailure.recordNotFound(plan.entity, id) }
-            if let access = plan.rowAccess { _ = try access.judge(results[1], id: id) }
-            try plan.precondition?.require(results[0].json)
+            if let access = plan.rowAccess { _ = try access.judge(results[plan.version == nil ? 1 : 2], id: id) }
+            let seen = plan.version?.shown(results[1]) ?? results[0]
+            try plan.precondition?.require(seen.json)
             guard plan.isJudged else { return try follow(row) }
             let rules = DeleteRules([.deleted(row, of: plan.entity)], plan.access, now: plan.now, steps: plan.steps)
             self.rules = rules

@@ -98,6 +98,7 @@ private struct ListScript: TransactionScript {
     }
 
     private mutating func take(_ page: StatementResult, _ more: ArraySlice<StatementResult>) {
+        let page = plan.mask?.apply(page) ?? page
         self.page = page
         let isLastPage = page.rowCount < plan.perPage && (page.rowCount > 0 || plan.page == 1)
         if plan.carriesTotal {
@@ -150,6 +151,7 @@ private struct OneScript: TransactionScript {
             return try proceed()
         }
         if var found = results.first(where: { $0.rowCount > 0 }) {
+            if let mask = plan.mask { found = mask.apply(found) }
             row = found.json
             var related: [SQLStatement] = []
             if let values = found.rows.first {

@@ -39,8 +39,13 @@ struct TreeScript: TransactionScript {
     /// What policies say of the record, of the rows below it, and of all of them afterwards.
     private var rowAccess: RowAccess?
     private var heldOfRecord: [Bool] = []
+    /// The record as its version is made for this caller.
+    private var version: ReadableRow?
     private var access: TreeAccess?
     private var checks: TreeAccess.After?
+    /// The record as the caller reads it, where that is not as it is stored.
+    private var readable: ReadableRow?
+    private var shown: StatementResult?
     /// What is recorded to be done after the commit.
     private var outbox: [SQLStatement] = []
     private let recorder: EventRecorder
@@ -72,10 +77,11 @@ struct TreeScript: TransactionScript {
             let result = results[skipped]
             guard let row = result.rows.first else { throw RequestFailure.recordNotFound(tree.entity, id) }
             if let rowAccess { heldOfRecord = try rowAccess.judge(results[skipped + 1], id: id) }
-            try precondition?.require(result.json)
+            let seen = version.flatMap { $0.shown(results[skipped + (rowAccess == nil ? 1 : 2)]) } ?? result
+            try precondition?.require(seen.json)
             stored = result
             tree.takeStored(row)
-            let facts = results.dropFirst(rowAccess == nil ? 1 : 2)
+            let facts = results.dropFirst(1 + (rowAccess == nil ? 0 : 1) + (version == nil ? 0 : 1))
             if !facts.isEmpty { try tree.takeFacts(Array(facts)) }
             return try gatherFacts()
         case .facts:
@@ -118,7 +124,9 @@ struct TreeScript: TransactionScript {
         state = .stored(skipped: lock.count)
         let facts = tree.knowsItsKeys ? try tree.factStatements() : []
         rowAccess = tree.rowAccess
-        return .run(lock + [storedRow] + (rowAccess.map { [$0.statement] } ?? []) + facts)
+        if precondition != nil { version = tree.readableRecord.flatMap { $0.isPartial ? $0 : nil } }
+        let access = (rowAccess.map { [$0.statement] } ?? []) + (version.map { [$0.statement] } ?? [])
+        return .run(lock + [storedRow] + access + facts)
     }
 
     private mutating func gatherFacts() throws -> TransactionStep<OperationOutcome> {
@@ -271,19 +279,21 @@ struct TreeScript: TransactionScript {
     }
 
     private mutating func show() throws -> TransactionStep<OperationOutcome> {
-        guard let key = writer?.rows[0].key, let statement = tree.readableRow(key) else { return try takeShown([]) }
+        guard let key = writer?.rows[0].key, let row = tree.readableRow(key) else { return try takeShown([]) }
+        readable = row
         state = .showing
-        return .run([statement])
+        return .run([row.statement])
     }
 
     /// Of a record that its writer can't read, the answer tells the key.
     private mutating func takeShown(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
-        guard let row = results.first, row.rowCount > 0 else {
+        guard let row = results.first.flatMap({ readable?.shown($0) }) else {
             let key = writer?.rows[0].key ?? .null
             let json = JSONValue.object([tree.entity.key.name: key.json]).jsonBytes
             let text: String? = if case .string(let text) = key.json { text } else { key.json.jsonText }
             return .done(.stored(StoredRecord(json: json, tag: RecordVersion.tag(ofRow: json), key: text)))
         }
+        shown = row
         return try readMore()
     }
 
@@ -291,7 +301,8 @@ struct TreeScript: TransactionScript {
 
     private mutating func readMore() throws -> TransactionStep<OperationOutcome> {
         guard var record = writer?.record else { throw DatabaseFailure.fault(cause: "a write gave no record") }
-        if record.rowEnds.isEmpty { record.rowEnds = [record.json.count] }
+        if let shown { record.json = shown.json }
+        if record.rowEnds.isEmpty || shown != nil { record.rowEnds = [record.json.count] }
         if includes == nil, !tree.includes.isEmpty {
             includes = IncludeRun(
                 tree.includes,

@@ -24,6 +24,14 @@ package struct PermissionDefinition: Sendable, Hashable {
     package let conditions: [Condition]
     /// What must hold of an updated record after the change; nil for nothing.
     package let check: [Condition]?
+    /// Which fields may be read or written.
+    package let fields: Fields
+
+    package enum Fields: Sendable, Hashable {
+        case all
+        case only([String])
+        case except([String])
+    }
 
     /// In `roles`: whoever has signed in.
     package static let anySignedIn = "*"
@@ -38,7 +46,15 @@ package struct PermissionDefinition: Sendable, Hashable {
         self = Self.read(&reader, [:])
     }
 
-    private init(entity: String, action: Action, roles: [String], conditions: [Condition], check: [Condition]?) {
+    private init(
+        entity: String,
+        action: Action,
+        roles: [String],
+        conditions: [Condition],
+        check: [Condition]?,
+        fields: Fields
+    ) {
+        self.fields = fields
         self.entity = entity
         self.action = action
         self.roles = roles
@@ -46,9 +62,9 @@ package struct PermissionDefinition: Sendable, Hashable {
         self.check = check
     }
 
-    /// - Parameter fields: the field names of each entity, to find dangling names with.
-    static func read(_ reader: inout DefinitionReader, _ fields: [String: [String]]) -> PermissionDefinition {
-        let entity = reader.entity(in: fields)
+    /// - Parameter known: the field names of each entity, to find dangling names with.
+    static func read(_ reader: inout DefinitionReader, _ known: [String: [String]]) -> PermissionDefinition {
+        let entity = reader.entity(in: known)
         let action = reader.requiredWord("action", as: Action.self)
         let roles = reader.strings("roles") ?? []
         for (index, role) in roles.enumerated() where role.isEmpty {
@@ -69,8 +85,26 @@ package struct PermissionDefinition: Sendable, Hashable {
             action: action ?? .read,
             roles: roles,
             conditions: conditions,
-            check: check
+            check: check,
+            fields: readFields(&reader, action, known[entity])
         )
+    }
+
+    private static func readFields(_ reader: inout DefinitionReader, _ action: Action?, _ known: [String]?) -> Fields {
+        var fields = Fields.all
+        for (name, make) in [("fields", Fields.only), ("except", Fields.except)] {
+            guard let names = reader.strings(name) else { continue }
+            for (index, field) in names.enumerated() {
+                if let known, !known.contains(field) {
+                    let hint = suggestion(for: field, among: known)
+                    reader.violate("\(name)[\(index)]", .unknown, "there is no field \"\(field)\"\(hint)")
+                }
+            }
+            if fields != .all { reader.violate("except", .type, "a policy has either \"fields\" or \"except\"") }
+            if action == .delete { reader.violate(name, .type, "a record is deleted with all its fields") }
+            fields = make(names)
+        }
+        return fields
     }
 
     private static func readConditions(_ name: String, _ reader: inout DefinitionReader) -> [Condition] {
@@ -95,6 +129,11 @@ package struct PermissionDefinition: Sendable, Hashable {
             "roles": .array(roles.map(JSONValue.string)), "conditions": .array(conditions.map(\.json)),
         ]
         object["check"] = check.map { .array($0.map(\.json)) }
+        switch fields {
+        case .all: break
+        case .only(let names): object["fields"] = .array(names.map(JSONValue.string))
+        case .except(let names): object["except"] = .array(names.map(JSONValue.string))
+        }
         return object
     }
 }

@@ -16,6 +16,8 @@ package struct Grant: Sendable {
         let conditions: [RowCondition]?
         /// What must hold after an update; nil in the inner place for what can't hold, in the outer for nothing.
         let check: [RowCondition]??
+        /// Indexes; nil for all fields.
+        let fields: Set<Int>?
     }
 
     package let action: RecordAction
@@ -43,8 +45,14 @@ package struct Grant: Sendable {
 
     /// Which rows; nil for all of them.
     var condition: RowCondition? {
-        alternatives.isEmpty ? nil : .anyOf(alternatives.compactMap(\.conditions))
+        guard !alternatives.isEmpty, !alternatives.contains(where: { $0.conditions?.isEmpty == true }) else {
+            return nil
+        }
+        return .anyOf(alternatives.compactMap(\.conditions))
     }
+
+    /// Which fields; nil for all of them.
+    func fields(of entity: EntityModel) -> GrantedFields? { GrantedFields(self, entity) }
 
     /// Whether every row is allowed, whatever becomes of it.
     package var isUnlimited: Bool { alternatives.isEmpty }
@@ -78,7 +86,7 @@ package struct Access: Sendable {
             }
             throw RequestFailure(.forbidden, "No permission allows you to \(action.rawValue) \"\(entity.name)\"")
         }
-        let isOpen = policies.contains { $0.conditions.isEmpty && ($0.check ?? []).isEmpty }
+        let isOpen = policies.contains { $0.conditions.isEmpty && ($0.check ?? []).isEmpty && $0.fields == nil }
         return Grant(
             action: action,
             entity: entity.name,
@@ -89,7 +97,11 @@ package struct Access: Sendable {
     }
 
     private func alternative(_ policy: Policy) -> Grant.Alternative {
-        Grant.Alternative(conditions: all(policy.conditions), check: policy.check.map { .some(all($0)) } ?? .none)
+        Grant.Alternative(
+            conditions: all(policy.conditions),
+            check: policy.check.map { .some(all($0)) } ?? .none,
+            fields: policy.fields
+        )
     }
 
     private func all(_ conditions: [PolicyCondition]) -> [RowCondition]? {
@@ -110,17 +122,59 @@ package struct Access: Sendable {
 
     /// Whether a write needs no look at its row for permission's sake, nor does its answer.
     package func writesFreely(_ grant: Grant, _ entity: EntityModel) -> Bool {
-        grant.isUnlimited && readable(entity) == nil
+        grant.isUnlimited && grantIfAny(.read, on: entity)?.isUnlimited ?? false
+    }
+
+    /// The fields that the caller may read of every row that it sees; nil for all.
+    ///
+    /// - Throws: as ``grant(_:on:)``.
+    func readableFields(_ entity: EntityModel) throws(RequestFailure) -> GrantedFields? {
+        try grant(.read, on: entity).fields(of: entity)
+    }
+
+    /// A field that the caller names to ask about rows.
+    ///
+    /// - Returns: nil where there is none as far as the caller may know.
+    /// - Throws: 403 for one that is not readable in every row that the caller sees: to ask would tell its value.
+    func field(_ name: String, of entity: EntityModel) throws(RequestFailure) -> FieldModel? {
+        guard let index = entity.index(of: name) else { return nil }
+        guard let fields = grantIfAny(.read, on: entity)?.fields(of: entity) else { return entity.fields[index] }
+        guard fields.anywhere.contains(index) else { return nil }
+        guard fields.everywhere.contains(index) else {
+            throw RequestFailure(
+                .forbidden,
+                "\"\(name)\" is not readable in every record of \"\(entity.name)\" that you see, so it can't be asked about"
+            )
+        }
+        return entity.fields[index]
+    }
+
+    /// The names of an entity's fields that the caller may know of.
+    func fieldNames(_ entity: EntityModel) -> [String] {
+        guard let fields = grantIfAny(.read, on: entity)?.fields(of: entity) else { return entity.fieldNames }
+        return fields.anywhere.sorted().map { entity.fields[$0].name }
     }
 
     /// The entity at the other end of a relation, and the permission there.
     ///
-    /// - Throws: 403 `FORBIDDEN`.
-    package func related(_ action: RecordAction, through side: RelationSide) throws(RequestFailure) -> (
-        entity: EntityModel, grant: Grant
-    ) {
+    /// - Throws: 403 `FORBIDDEN`; where the relation goes by a field that the caller can't read, too, for it would tell it.
+    package func related(
+        _ action: RecordAction,
+        through side: RelationSide,
+        of own: EntityModel
+    ) throws(RequestFailure) -> (entity: EntityModel, grant: Grant) {
         let entity = try snapshot.entity(side.other)
-        return (entity, try grant(action, on: entity))
+        let grant = try grant(action, on: entity)
+        if case .field(let ownField, let theirs) = side.link, !principal.isAdmin {
+            let mine = grantIfAny(.read, on: own)?.fields(of: own)
+            let hasBoth =
+                mine?.everywhere.contains(ownField) ?? true
+                && grant.fields(of: entity)?.everywhere.contains(theirs) ?? true
+            guard hasBoth else {
+                throw RequestFailure(.forbidden, "\"\(side.name)\" goes by a field that you can't read")
+            }
+        }
+        return (entity, grant)
     }
 }
 

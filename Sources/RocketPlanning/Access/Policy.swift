@@ -7,6 +7,8 @@ struct Policy: Sendable {
     let conditions: [PolicyCondition]
     /// What must hold after an update; nil for nothing.
     let check: [PolicyCondition]?
+    /// The fields that may be read or written, as indexes; nil for all.
+    let fields: Set<Int>?
 
     var readsAttributes: Bool {
         (conditions + (check ?? [])).contains { if case .userAttribute = $0.value { true } else { false } }

@@ -42,13 +42,42 @@ struct PolicyCompiler {
             id: definition.id,
             roles: permission.roles,
             conditions: compile(permission.conditions, "conditions"),
-            check: permission.check.map { compile($0, "check") }
+            check: permission.check.map { compile($0, "check") },
+            fields: Self.fields(permission.fields, of: entity, violate)
         )
         guard violations.isEmpty else {
             broken.append(BrokenDefinition(definition: definition, path: path, violations: violations))
             return
         }
         policies[permission.entity, default: [:]][RecordAction(permission.action), default: []].append(policy)
+    }
+
+    /// The key goes with whatever may be read: without it no row could be named.
+    private static func fields(
+        _ fields: PermissionDefinition.Fields,
+        of entity: EntityModel,
+        _ violate: (String, ViolatedRule, String) -> Void
+    ) -> Set<Int>? {
+        let (member, names) =
+            switch fields {
+            case .all: ("", [String]())
+            case .only(let names): ("fields", names)
+            case .except(let names): ("except", names)
+            }
+        var indexes: Set<Int> = []
+        for (place, name) in names.enumerated() {
+            if let index = entity.index(of: name) {
+                indexes.insert(index)
+            } else {
+                let hint = suggestion(for: name, among: entity.fieldNames)
+                violate("\(member)[\(place)]", .unknown, "\"\(entity.name)\" has no field \"\(name)\"\(hint)")
+            }
+        }
+        switch fields {
+        case .all: return nil
+        case .only: return indexes.union([entity.keyIndex])
+        case .except: return Set(entity.fields.indices).subtracting(indexes).union([entity.keyIndex])
+        }
     }
 
     private struct Mistake: Error {

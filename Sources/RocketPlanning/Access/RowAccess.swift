@@ -14,10 +14,10 @@ package struct RowAccess: Sendable {
         self.grant = grant
         var sql = SQLBuilder(entity.dialect)
         sql.append("SELECT ")
-        sql.appendFlag(readable.map { [$0] } ?? [], of: entity)
+        sql.appendFlag(readable.map { [$0] } ?? [], of: .only(entity))
         for alternative in grant.alternatives {
             sql.append(", ")
-            sql.appendFlag(alternative.conditions, of: entity)
+            sql.appendFlag(alternative.conditions, of: .only(entity))
         }
         sql.append(" FROM \(entity.table) WHERE \(entity.key.column) = ")
         sql.bind(key)
@@ -55,7 +55,11 @@ package struct TreeAccess: Sendable {
     package init(_ tree: WriteTree, root: [Bool]) throws(RequestFailure) {
         rows = tree.rows
         access = tree.access
-        if !root.isEmpty { held[0] = root }
+        if !root.isEmpty, let row = tree.rows.first {
+            held[0] = root
+            let grant = try tree.access.grant(row.action.recordAction, on: row.entity)
+            try Self.requireFields(of: row, grant, root)
+        }
         stored = try Self.groups(tree.rows, tree.access, from: 1) { $0.action != .create }
     }
 
@@ -99,6 +103,7 @@ package struct TreeAccess: Sendable {
                 guard holds.contains(true) else {
                     throw .rowForbidden(group.grant.action, group.entity, at: rows[row].path)
                 }
+                try Self.requireFields(of: rows[row], group.grant, holds)
                 held[row] = holds
             }
         }
@@ -123,7 +128,7 @@ package struct TreeAccess: Sendable {
                 }
                 return Self.flags(group.entity, group.rows.compactMap { written[$0].key }, conditions)
             },
-            groups: groups.map { ($0.entity, $0.grant.action, $0.rows) },
+            groups: groups.map { ($0.entity, $0.grant, $0.rows) },
             rows: written,
             held: held
         )
@@ -132,7 +137,7 @@ package struct TreeAccess: Sendable {
     /// What must hold of rows once they are written.
     package struct After: Sendable {
         package let statements: [SQLStatement]
-        fileprivate let groups: [(entity: EntityModel, action: RecordAction, rows: [Int])]
+        fileprivate let groups: [(entity: EntityModel, grant: Grant, rows: [Int])]
         fileprivate let rows: [PlannedRow]
         fileprivate let held: [Int: [Bool]]
 
@@ -142,12 +147,14 @@ package struct TreeAccess: Sendable {
                 let flags = TreeAccess.read(result, group.entity)
                 for row in group.rows {
                     let holds = rows[row].key.flatMap { flags[$0] } ?? []
+                    let action = group.grant.action
                     // An update needs one policy that held before and holds now.
-                    let before =
-                        group.action == .update ? held[row] ?? holds.map { _ in true } : holds.map { _ in true }
-                    guard zip(before, holds).contains(where: { $0 && $1 }) else {
-                        throw .rowForbidden(group.action, group.entity, at: rows[row].path, isAfter: true)
+                    let before = action == .update ? held[row] ?? holds.map { _ in true } : holds.map { _ in true }
+                    let both = zip(before, holds).map { $0 && $1 }
+                    guard both.contains(true) else {
+                        throw .rowForbidden(action, group.entity, at: rows[row].path, isAfter: true)
                     }
+                    try TreeAccess.requireFields(of: rows[row], group.grant, both)
                 }
             }
         }
@@ -155,13 +162,27 @@ package struct TreeAccess: Sendable {
 
     // MARK: parts
 
+    /// - Throws: 403 for a field that none of the policies which hold for the row lets the caller write.
+    fileprivate static func requireFields(of row: PlannedRow, _ grant: Grant, _ held: [Bool]) throws(RequestFailure) {
+        guard row.action != .delete, !row.given.isEmpty, !grant.isUnlimited else { return }
+        let refused = row.given.subtracting(GrantedFields.union(grant, held, row.entity)).sorted()
+        guard !refused.isEmpty else { return }
+        throw RequestFailure(
+            .forbidden,
+            "No permission allows you to \(grant.action.rawValue) these fields of this record of \"\(row.entity.name)\"",
+            details: refused.map {
+                FailureDetail(field: row.place(row.entity.fields[$0].name), message: "is not yours to write")
+            }
+        )
+    }
+
     /// The keys of rows, each with whether lists of conditions hold.
     private static func flags(_ entity: EntityModel, _ keys: [FieldValue], _ lists: [[RowCondition]?]) -> SQLStatement {
         var sql = SQLBuilder(entity.dialect)
         sql.append("SELECT \(entity.key.column)")
         for list in lists {
             sql.append(", ")
-            sql.appendFlag(list, of: entity)
+            sql.appendFlag(list, of: .only(entity))
         }
         sql.append(" FROM \(entity.table) WHERE ")
         sql.isMember(entity.key.column, of: keys, entity.key.shape)
@@ -180,9 +201,9 @@ package struct TreeAccess: Sendable {
 
 extension SQLBuilder {
     /// 1 where all conditions hold, 0 where one does not or can't be said to; nil for what can't hold.
-    fileprivate mutating func appendFlag(_ conditions: [RowCondition]?, of entity: EntityModel) {
+    mutating func appendFlag(_ conditions: [RowCondition]?, of row: RowName) {
         append("CASE WHEN ")
-        RowCondition.anyOf(conditions.map { [$0] } ?? []).append(to: &self, of: .only(entity))
+        RowCondition.anyOf(conditions.map { [$0] } ?? []).append(to: &self, of: row)
         append(" THEN 1 ELSE 0 END")
     }
 }

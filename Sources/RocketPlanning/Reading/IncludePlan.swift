@@ -38,6 +38,8 @@ package struct IncludePlan: Sendable {
     let own: EntityModel
     let other: EntityModel
     let columns: [Int]
+    /// The fields that may be read; nil for all.
+    let fields: GrantedFields?
     let conditions: [RowCondition]
     let sort: String
     /// Tables that the sort reads, of which the caller sees some rows only.
@@ -58,7 +60,9 @@ package struct IncludePlan: Sendable {
         var sql = SQLBuilder(dialect)
         tables.define(in: &sql)
         let row = RowName.named("_t0")
-        let list = (columns + includes.linkColumns).map { "_t0.\(other.fields[$0].column)" }
+        let list =
+            (columns + includes.linkColumns).map { "_t0.\(other.fields[$0].column)" }
+            + (fields?.flags(row, &sql) ?? [])
         let ownIndex = side.ownField(of: own)
         let (back, source) = backAndSource
         // One record needs no numbering of its rows.
@@ -91,6 +95,11 @@ package struct IncludePlan: Sendable {
         let most = isNumbered || limit == nil ? Self.maximumRows : min(limit ?? .max, Self.maximumRows)
         sql.bind(stored: .integer(Int64(most == limit || isEcho ? most : most + 1)))
         return sql.statement(.jsonAndValues(RowShape(columns: columns.map { other.rowShape.columns[$0] })))
+    }
+
+    /// What takes out of each row what may not be read of it; nil where the columns say it all.
+    var mask: RowMask? {
+        fields.flatMap { $0.dependsOnRow ? $0.mask(firstFlag: includes.linkColumns.count) : nil }
     }
 
     /// The column that names the record which a row belongs to, and what the rows are read from.

@@ -81,8 +81,14 @@ package enum IncludePlanner {
             }
             let inner = wish.children[name] ?? Wish()
             // What a write answers leaves out what its caller can't read.
-            if isEcho, access.grantIfAny(.read, on: try access.snapshot.entity(side.other)) == nil { continue }
-            let (other, grant) = try access.related(.read, through: side)
+            let (other, grant): (EntityModel, Grant)
+            do throws(RequestFailure) {
+                (other, grant) = try access.related(.read, through: side, of: entity)
+            } catch {
+                guard isEcho else { throw error }
+                continue
+            }
+            let fields = grant.fields(of: other)
             var tables = VisibleTables()
             guard side.isMany || (inner.limit == nil && inner.sort == nil) else {
                 throw .parameter("include", "\"\(name)\" is one record, which has neither limit nor sort")
@@ -95,8 +101,10 @@ package enum IncludePlanner {
                     columns: try ReadPlanner.projection(
                         inner.fields?.names,
                         other,
+                        access,
                         inner.fields?.parameter ?? "fields"
-                    ) ?? Array(other.fields.indices),
+                    ) ?? fields?.anywhere.sorted() ?? Array(other.fields.indices),
+                    fields: fields,
                     conditions: try ConditionTree.resolve(inner.filters, other, access)
                         + (grant.condition.map { [$0] } ?? []),
                     sort: try SortKeys.spell(

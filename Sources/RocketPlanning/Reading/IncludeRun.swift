@@ -75,8 +75,9 @@ package struct IncludeRun: Sendable {
     package mutating func take(_ results: [StatementResult]) throws(RequestFailure) {
         var results = results[...]
         for node in level where !keys(of: node).isEmpty {
-            guard let result = results.popFirst() else { break }
+            guard var result = results.popFirst() else { break }
             let plan = nodes[node].plan
+            if let mask = plan.mask { result = mask.apply(result) }
             guard result.rowCount <= IncludePlan.maximumRows else {
                 throw .parameter(
                     "include",

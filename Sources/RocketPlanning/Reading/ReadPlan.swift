@@ -9,6 +9,8 @@ package struct ListPlan: Sendable {
     /// One row with the total; nil where the client did not ask for it.
     package let count: SQLStatement?
     package let includes: Includes
+    /// What takes out of each row what may not be read of it; nil where the columns say it all.
+    package let mask: RowMask?
 }
 
 /// One record, ready to be read.
@@ -20,4 +22,6 @@ package struct ReadOnePlan: Sendable {
     package let includes: Includes
     /// The states that the record can go to now; nil where nobody asks.
     package let transitions: ReachableStates?
+    /// What takes out of the row what may not be read of it; nil for nothing.
+    package let mask: RowMask?
 }

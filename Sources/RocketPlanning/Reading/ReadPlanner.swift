@@ -18,7 +18,10 @@ package enum ReadPlanner {
         if let condition = grant.condition { conditions.append(condition) }
         var tables = VisibleTables()
         let sort = try SortKeys.spell(query.sort, entity, .only(entity), grant.access, &tables)
-        let columns = try projection(query.view.fields, entity) ?? Array(entity.fields.indices)
+        let fields = grant.fields(of: entity)
+        let columns =
+            try projection(query.view.fields, entity, grant.access) ?? fields?.anywhere.sorted()
+            ?? Array(entity.fields.indices)
         let includes = try IncludePlanner.plan(query.view, of: entity, grant.access)
         if query.deleted != nil, !grant.isAdministrator {
             throw RequestFailure(.forbidden, "Only administrators see deleted records")
@@ -28,7 +31,8 @@ package enum ReadPlanner {
         var rows = SQLBuilder(entity.dialect)
         tables.define(in: &rows)
         let linkColumns = includes.linkColumns.map { entity.fields[$0].column }
-        let list = columns.map { entity.fields[$0].column } + linkColumns
+        let flags = fields?.flags(.only(entity), &rows) ?? []
+        let list = columns.map { entity.fields[$0].column } + linkColumns + flags
         rows.append("SELECT \(list.joined(separator: ", "))")
         if carriesTotal {
             rows.append(", (")
@@ -48,11 +52,13 @@ package enum ReadPlanner {
             page: query.page,
             perPage: query.perPage,
             rows: rows.statement(
-                includes.isEmpty ? carriesTotal ? .jsonAndTotal(shape) : .json(shape) : .jsonAndValues(shape)
+                includes.isEmpty && flags.isEmpty
+                    ? carriesTotal ? .jsonAndTotal(shape) : .json(shape) : .jsonAndValues(shape)
             ),
             carriesTotal: carriesTotal,
             count: query.countsTotal ? count(conditions, query.deleted, entity) : nil,
-            includes: includes
+            includes: includes,
+            mask: flags.isEmpty ? nil : fields?.mask(firstFlag: linkColumns.count)
         )
     }
 
@@ -88,10 +94,11 @@ package enum ReadPlanner {
         grant: Grant
     ) throws(RequestFailure) -> ReadOnePlan {
         precondition(grant.entity == entity.name && grant.action == .read, "a read is planned with its own grant")
-        let projection = try projection(view.fields, entity)
+        let projection = try projection(view.fields, entity, grant.access)
         let includes = try IncludePlanner.plan(view, of: entity, grant.access)
         // What goes on in a transaction has a connection of its own.
-        let isBrief = includes.isEmpty && transitions == nil
+        let fields = grant.fields(of: entity)
+        let isBrief = includes.isEmpty && transitions == nil && fields == nil
         let output: StatementOutput = isBrief ? .json(entity.rowShape) : .valuesAndJSON(entity.rowShape)
         var attempts: [SQLStatement] = []
         if let key = keyValue(id, entity) {
@@ -106,7 +113,13 @@ package enum ReadPlanner {
             attempts.append(row(entity, slug, .text(id), grant, output, isBrief: isBrief))
         }
         guard !attempts.isEmpty else { throw .recordNotFound(entity, id) }
-        return ReadOnePlan(attempts: attempts, projection: projection, includes: includes, transitions: transitions)
+        return ReadOnePlan(
+            attempts: attempts,
+            projection: projection,
+            includes: includes,
+            transitions: transitions,
+            mask: fields?.mask(firstFlag: entity.fields.count)
+        )
     }
 
     /// The row that has a value in a unique field, where the caller may read it.
@@ -119,7 +132,9 @@ package enum ReadPlanner {
         isBrief: Bool
     ) -> SQLStatement {
         var sql = SQLBuilder(entity.dialect)
-        sql.append("SELECT \(entity.columnList) FROM \(entity.table) WHERE \(field.column) = ")
+        let flags = grant.fields(of: entity)?.flags(.only(entity), &sql) ?? []
+        let columns = ([entity.columnList] + flags).joined(separator: ", ")
+        sql.append("SELECT \(columns) FROM \(entity.table) WHERE \(field.column) = ")
         sql.bind(value)
         if entity.softDelete { sql.append(" AND \(entity.deletedAtColumn) IS NULL") }
         if let condition = grant.condition {
@@ -159,13 +174,15 @@ package enum ReadPlanner {
     static func projection(
         _ fields: [String]?,
         _ entity: EntityModel,
+        _ access: Access,
         _ parameter: String = "fields"
     ) throws(RequestFailure) -> [Int]? {
         guard let fields else { return nil }
         var indexes: [Int] = []
+        let readable = access.grantIfAny(.read, on: entity)?.fields(of: entity)?.anywhere
         for name in fields {
-            guard let index = entity.index(of: name) else {
-                throw .unknownField(name, of: entity, parameter: parameter)
+            guard let index = entity.index(of: name), readable?.contains(index) ?? true else {
+                throw .unknownField(name, of: entity, access, parameter: parameter)
             }
             if !indexes.contains(index) { indexes.append(index) }
         }

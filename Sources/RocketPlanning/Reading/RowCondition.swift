@@ -189,17 +189,17 @@ struct ConditionTree {
 
     private mutating func add(_ filter: RecordQuery.Filter, _ path: ArraySlice<String>) throws(RequestFailure) {
         guard let name = path.first else { return }
-        if let field = entity.field(name) {
+        if let field = try access.field(name, of: entity) {
             conditions.append(.field(try FieldCondition.resolve(filter, field, path.dropFirst())))
             return
         }
         guard let side = entity.relation(name) else {
             let isPath = path.count > 2 || (path.last.map { FilterOperator(rawValue: $0) == nil } ?? false)
             throw path.count > 1 && isPath
-                ? .unknownPath(name, of: entity, parameter: filter.parameter)
-                : .unknownField(name, of: entity, parameter: filter.parameter)
+                ? .unknownPath(name, of: entity, access, parameter: filter.parameter)
+                : .unknownField(name, of: entity, access, parameter: filter.parameter)
         }
-        let (other, grant) = try access.related(.read, through: side)
+        let (other, grant) = try access.related(.read, through: side, of: entity)
         let visible = grant.condition.map { [$0] } ?? []
         let rest = path.dropFirst()
         guard let next = rest.first else {

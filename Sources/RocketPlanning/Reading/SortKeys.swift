@@ -43,8 +43,8 @@ enum SortKeys {
     ) throws(RequestFailure) -> (String, FieldModel) {
         let name = path.first ?? ""
         guard path.count > 1 else {
-            guard let field = entity.field(name) else {
-                throw .unknownField(name, of: entity, parameter: parameter)
+            guard let field = try access.field(name, of: entity) else {
+                throw .unknownField(name, of: entity, access, parameter: parameter)
             }
             guard field.shape.type.isComparable else {
                 throw .parameter(
@@ -99,7 +99,7 @@ enum SortKeys {
         guard !side.isMany else {
             throw .parameter(parameter, "\"\(name)\" leads to many records, which give no one value to sort by")
         }
-        let (other, grant) = try access.related(.read, through: side)
+        let (other, grant) = try access.related(.read, through: side, of: entity)
         return (other, grant, side)
     }
 }

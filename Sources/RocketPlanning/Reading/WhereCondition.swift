@@ -153,17 +153,17 @@ private struct WhereWriter {
         var row = RowName.only(entity)
         for (index, name) in path.enumerated() {
             if index == path.count - 1 {
-                guard let field = entity.field(name) else { throw unknown(name, entity, offset) }
+                guard let field = try access.field(name, of: entity) else { throw unknown(name, entity, offset) }
                 return spell(field, rows, row)
             }
-            guard entity.field(name) == nil else {
+            guard try access.field(name, of: entity) == nil else {
                 throw refused("\"\(path[index + 1])\" of \"\(name)\" can't be asked of the database", at: offset)
             }
             guard let side = entity.relation(name) else { throw unknown(name, entity, offset) }
             guard !side.isMany else {
                 throw refused("\"\(name)\" leads to many records: filter[\(name).…] asks about them", at: offset)
             }
-            let (other, grant) = try access.related(.read, through: side)
+            let (other, grant) = try access.related(.read, through: side, of: entity)
             var further = side.relatedRows(of: row, entity, other, from: sources.tables.source(other, grant))
             further.tables = (rows?.tables ?? []) + further.tables
             further.conditions = (rows?.conditions ?? []) + further.conditions
@@ -189,7 +189,7 @@ private struct WhereWriter {
     }
 
     private func unknown(_ name: String, _ entity: EntityModel, _ offset: Int) -> RequestFailure {
-        let known = entity.fieldNames + entity.relations.map(\.name) + ["now", "user"]
+        let known = access.fieldNames(entity) + entity.relations.map(\.name) + ["now", "user"]
         let message = "\"\(entity.name)\" has no field \"\(name)\"" + suggestion(for: name, among: known)
         let shown = SyntaxProblem(message, at: offset).shown(in: source)
         return RequestFailure(

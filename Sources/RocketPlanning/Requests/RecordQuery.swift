@@ -187,13 +187,17 @@ extension RequestFailure {
     }
 
     /// 400 for a name that the entity does not have.
-    package static func unknownField(_ name: String, of entity: EntityModel, parameter: String) -> RequestFailure {
-        unknownName("field", name, of: entity, among: entity.fieldNames, parameter)
+    static func unknownField(_ name: String, of entity: EntityModel, _ access: Access, parameter: String)
+        -> RequestFailure
+    {
+        unknownName("field", name, of: entity, among: access.fieldNames(entity), parameter)
     }
 
     /// 400 for a name that may be a field's or a relation's and is neither.
-    static func unknownPath(_ name: String, of entity: EntityModel, parameter: String) -> RequestFailure {
-        let known = entity.fieldNames + entity.relations.map(\.name)
+    static func unknownPath(_ name: String, of entity: EntityModel, _ access: Access, parameter: String)
+        -> RequestFailure
+    {
+        let known = access.fieldNames(entity) + entity.relations.map(\.name)
         return unknownName("field or relation", name, of: entity, among: known, parameter)
     }
 

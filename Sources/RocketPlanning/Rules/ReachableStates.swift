@@ -32,7 +32,8 @@ package struct ReachableStates: Sendable {
         guard let logic, !rows.isEmpty else { return JSONObject() }
         var run = run
         var object = JSONObject()
-        for machine in logic.machines {
+        let readable = run.readableFields(entity)
+        for machine in logic.machines where readable?.contains(machine.field) ?? true {
             let states = run.targets(machine, 0, in: rows, logic)
             object[entity.fields[machine.field].name] = .array(states.map(\.json))
         }

@@ -9,6 +9,7 @@ struct RuleRun: Sendable {
     /// Text and values that the programs of a request may make together.
     static let maximumBytes = 64 << 20
 
+    private let access: Access
     private let principal: Principal
     private let now: Timestamp
     private var budget: EvaluationBudget
@@ -18,9 +19,15 @@ struct RuleRun: Sendable {
     init(_ access: Access, now: Timestamp, steps: Int = maximumSteps) {
         let share = Self.maximumBytes / max(1, Self.maximumSteps / max(1, steps))
         budget = EvaluationBudget(steps: steps, bytes: max(share, Evaluation.memoryBudget))
+        self.access = access
         principal = access.principal
         self.now = now
         related = RelatedRecords(access.snapshot)
+    }
+
+    /// The fields that the caller may read of every row; nil for all.
+    func readableFields(_ entity: EntityModel) -> Set<Int>? {
+        access.grantIfAny(.read, on: entity)?.fields(of: entity)?.everywhere
     }
 
     // MARK: rules

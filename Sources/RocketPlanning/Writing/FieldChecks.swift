@@ -7,6 +7,8 @@ struct CheckedPayload: Sendable {
     /// Values by index into the entity's fields; of one that does not fit, null.
     var values: [Int: FieldValue] = [:]
     var violations: [FailureDetail] = []
+    /// Fields that the payload gives and the engine does not own.
+    var given: Set<Int> = []
 
     /// The fields whose values do not hold.
     func failed(_ entity: EntityModel) -> Set<Int> {
@@ -26,21 +28,27 @@ enum FieldChecks {
         of entity: EntityModel,
         _ logic: EntityLogic?,
         isCreate: Bool,
-        filled: Set<Int> = []
+        filled: Set<Int> = [],
+        writer: FieldWriter = .unlimited
     ) -> CheckedPayload {
         var checked = CheckedPayload()
         let computed = logic?.computedFields ?? []
         var unknownCount = 0
         for member in payload.members {
-            guard let index = entity.index(of: member.name) else {
+            guard let index = entity.index(of: member.name), writer.knows(index) else {
                 unknownCount += 1
                 if unknownCount <= RequestFailure.maximumDetails {
-                    checked.violations.append(unknown(member.name, entity))
+                    checked.violations.append(unknown(member.name, entity, writer))
                 }
                 continue
             }
             let field = entity.fields[index]
             if field.isEngineOwned || (field.isPrimaryKey && !isCreate) { continue }
+            if !field.isPrimaryKey { checked.given.insert(index) }
+            guard field.isPrimaryKey || writer.mayWrite(index) else {
+                checked.violations.append(FailureDetail(field: field.name, message: "is not yours to write"))
+                continue
+            }
             do throws(CoercionFailure) {
                 checked.values[index] = try field.shape.value(of: member.value)
             } catch {
@@ -109,12 +117,44 @@ enum FieldChecks {
         FailureDetail(field: field.name, rule: .required, message: "is required")
     }
 
-    private static func unknown(_ name: String, _ entity: EntityModel) -> FailureDetail {
-        FailureDetail(
+    private static func unknown(_ name: String, _ entity: EntityModel, _ writer: FieldWriter) -> FailureDetail {
+        let known = entity.fields.indices.filter(writer.knows).map { entity.fields[$0].name }
+        return FailureDetail(
             field: name,
             rule: .unknown,
             message: "\"\(entity.name)\" has no field \"\(name)\""
-                + suggestion(for: name, among: entity.fieldNames + entity.relations.filter(\.isSource).map(\.name))
+                + suggestion(for: name, among: known + entity.relations.filter(\.isSource).map(\.name))
         )
+    }
+}
+
+/// Which fields a caller may write, and of which it may know.
+struct FieldWriter: Sendable {
+    /// Nil for all.
+    private let writable: Set<Int>?
+    private let readable: Set<Int>?
+
+    static let unlimited = FieldWriter(writable: nil, readable: nil)
+
+    private init(writable: Set<Int>?, readable: Set<Int>?) {
+        self.writable = writable
+        self.readable = readable
+    }
+
+    init(_ action: RecordAction, on entity: EntityModel, _ access: Access) {
+        guard !access.principal.isAdmin else {
+            self = .unlimited
+            return
+        }
+        writable = access.grantIfAny(action, on: entity)?.fields(of: entity)?.anywhere
+        readable = access.grantIfAny(.read, on: entity)?.fields(of: entity)?.anywhere
+    }
+
+    func mayWrite(_ index: Int) -> Bool { writable?.contains(index) ?? true }
+
+    /// What one may write one may know of, readable or not.
+    func knows(_ index: Int) -> Bool {
+        guard let readable else { return true }
+        return readable.contains(index) || (writable?.contains(index) ?? true)
     }
 }

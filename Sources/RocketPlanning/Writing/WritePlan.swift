@@ -54,6 +54,8 @@ package struct DeletePlan: Sendable {
     package let isGone: Bool
     /// Whether the row is the caller's to delete; nil where every one is.
     package let rowAccess: RowAccess?
+    /// The row as its version is made for the caller; nil where that is as it is stored.
+    package let version: ReadableRow?
     /// Whether rules judge the row, or those that go with it.
     package let isJudged: Bool
     package let access: Access

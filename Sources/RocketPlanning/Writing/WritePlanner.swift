@@ -211,6 +211,8 @@ package enum WritePlanner {
                 ? CascadeRun(grant.access.snapshot, now: now) : nil,
             isGone: purges,
             rowAccess: RowAccess(key, of: entity, grant),
+            version: precondition == nil
+                ? nil : ReadableRow(key, of: entity, grant.access).flatMap { $0.isPartial ? $0 : nil },
             isJudged: grant.access.snapshot.logic(of: entity)?.judgesDeletes ?? false,
             access: grant.access,
             now: now,

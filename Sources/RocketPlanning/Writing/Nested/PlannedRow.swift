@@ -42,6 +42,8 @@ package struct PlannedRow: Sendable {
     let relations: [RelationInput]
     /// Fields whose values do not hold.
     var failed: Set<Int> = []
+    /// Fields that the payload gives.
+    var given: Set<Int> = []
     var origin = Origin.payload
 
     /// A field of the row as it will be stored; nil where only the database knows it yet.

@@ -112,14 +112,13 @@ package struct WriteTree: Sendable {
     /// Whether what is written, and the answer, are as they are for everyone who may write at all.
     package var isUnlimited: Bool { access.principal.isAdmin }
 
+    /// The stored record as the caller may read it.
+    package var readableRecord: ReadableRow? { rows[0].key.flatMap(readableRow) }
+
     /// The record with a key as the caller may read it.
     ///
     /// - Returns: nil where no policy lets the caller read any.
-    package func readableRow(_ key: FieldValue) -> SQLStatement? {
-        access.grantIfAny(.read, on: entity).map { grant in
-            ReadPlanner.row(entity, entity.key, key, grant, .valuesAndJSON(entity.rowShape), isBrief: false)
-        }
-    }
+    package func readableRow(_ key: FieldValue) -> ReadableRow? { ReadableRow(key, of: entity, access) }
 
     /// Locks the record and the rows of its own entity that the payload names; nil where there are none.
     package var orderedLock: SQLStatement? {
@@ -533,7 +532,16 @@ package struct WriteTree: Sendable {
         let fields = withoutForeignKey(row, of: entity, action, parent)
         let filled = Set(parent.map { [$0.theirs] } ?? [])
         let logic = access.snapshot.logic(of: entity)
-        let checked = FieldChecks.check(fields, of: entity, logic, isCreate: isCreate, filled: filled)
+        let writer: FieldWriter =
+            isMade ? .unlimited : FieldWriter(isCreate ? .create : .update, on: entity, access)
+        let checked = FieldChecks.check(
+            fields,
+            of: entity,
+            logic,
+            isCreate: isCreate,
+            filled: filled,
+            writer: writer
+        )
         violations += checked.violations.map { $0.inside(row.path) }
         let failed = checked.failed(entity)
         if !failed.isEmpty { incomplete.insert(entity.name) }
@@ -579,7 +587,8 @@ package struct WriteTree: Sendable {
                 stored: stored,
                 parent: parent,
                 relations: row.relations,
-                failed: failed
+                failed: failed,
+                given: isMade ? [] : checked.given
             )
         )
         if !row.relations.isEmpty { frontier.append(rows.count - 1) }
