@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # One builder at a time: SwiftPM locks its build folder, and 2 cores are soon busy.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check lint format bench bench-expressions bench-relations bench-rules bench-postgres kill9 outage release build-tests warnings
+.PHONY: help setup run demo test check lint format bench bench-expressions bench-relations bench-rules bench-permissions bench-postgres kill9 outage release build-tests warnings
 
 SOURCES := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Expressions Benchmarks/Package.swift
 BUILD_LOG := .build/build-tests.log
@@ -48,6 +48,9 @@ bench-relations: release ## Measure includes and nested writes on both stores (A
 
 bench-rules: release ## Measure what rules cost a create (ARGS="--reps 15")
 	Benchmarks/rules.sh $(ARGS)
+
+bench-permissions: release ## Measure what policies cost, and the times of sign-ins (ARGS="--reps 9")
+	Benchmarks/permissions.sh $(ARGS)
 
 bench-expressions: ## Measure the expression language
 	Benchmarks/expressions.sh $(ARGS)
