@@ -139,7 +139,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="rocket-permissions-") as folder:
         directory, port = pathlib.Path(folder), free_port()
         command = [options.rocket, "serve", "--port", str(port), "--data-dir", str(directory / "data")]
-        environment = os.environ | {"ROCKET_LOG_LEVEL": "error", "ROCKET_LOGIN_PER_ADDRESS": "100000"}
+        environment = os.environ | {"ROCKET_LOG_LEVEL": "error", "ROCKET_AUTH_FAILURES_PER_ADDRESS": "100000"}
         with Server(command, port, "/ready", directory, environment) as rocket:
             bench = Bench(rocket, directory)
             callers = [ADMIN, OPEN, TWO]

@@ -223,16 +223,19 @@ private struct RouteRun {
 
     /// Without a token one learns nothing but what a policy gives everyone: neither which apps there are nor which entities.
     private mutating func runAnonymously(_ action: RecordAction, _ name: String) async throws -> Reply {
+        var isAdmitted = false
         do {
+            let entityName = try call.parameter("entity")
             return try await services.apps.withApp(name) { app in
                 call.app = app
                 call.principal = .anonymous
                 let access = try call.access(to: app)
-                guard let entity = access.snapshot.model(try call.parameter("entity")) else { throw Self.noToken }
+                guard let entity = access.snapshot.model(entityName) else { throw Self.noToken }
                 _ = try access.grant(action, on: entity)
+                isAdmitted = true
                 return try await runHandler(in: app)
             }
-        } catch let failure as RequestFailure where failure.code == .appNotFound {
+        } catch is RequestFailure where !isAdmitted {
             throw Self.noToken
         }
     }

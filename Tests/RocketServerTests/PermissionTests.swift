@@ -415,6 +415,174 @@ struct PermissionTests {
         }
     }
 
+    // MARK: nothing is told of what is hidden
+
+    @Test(arguments: TestStore.allCases)
+    func conditionsThroughOneRelationSpeakOfOneRecord(store: TestStore) async throws {
+        try await Till.run(store) { app in
+            let clerk = try await Self.user(app, "clerk", roles: ["clerk"])
+            let mine = try await app.make("sale", ["lines": [["name": .string(clerk.id), "qty": 9]]])
+            _ = try await app.make(
+                "sale",
+                ["lines": [["name": .string(clerk.id), "qty": 1], ["name": "other", "qty": 9]]]
+            )
+            let conditions = [Self.condition("lines.name", "$user.id"), Self.condition("lines.qty", "gt", 5)]
+            try await Self.allow(app, "read", "sale", ["clerk"], conditions)
+            #expect(try await clerk.app.get("sale")["data"].array.map { $0["id"].string } == [mine])
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func fieldsThatAreCalledLikeConstantsChangeNothing(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let app = try await server.makeApp()
+            let truths: [JSONValue] = [
+                ["name": "owner", "type": "string"], ["name": "false", "type": "int"], ["name": "true", "type": "int"],
+            ]
+            try await app.makeEntity("quiz", fields: truths)
+            _ = try await app.make("quiz", ["owner": "x", "false": 1, "true": 0])
+            try await Self.allow(app, "read", "quiz", ["anonymous"], [Self.condition("owner", "$user.id")])
+            #expect(try await server.get("/api/shop/quiz")["meta"]["total"] == 0)
+            #expect(try await app.get("quiz?where=true")["meta"]["total"] == 1)
+            #expect(try await app.get("quiz?where=false")["meta"]["total"] == 0)
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func aConflictTellsNothingToWhomCouldNotHaveStoredTheValue(store: TestStore) async throws {
+        try await Till.run(store) { app in
+            let clerk = try await Self.user(app, "clerk", roles: ["clerk"])
+            _ = try await app.make("label", ["text": "taken", "rank": 1])
+            try await Self.allow(app, "create", "label", ["clerk"], [Self.condition("text", "$user.email")])
+            for text in ["taken", "free"] {
+                #expect(try await clerk.app.post("label", ["text": .string(text)]).status == 403, "\(text)")
+            }
+            #expect(try await clerk.app.post("label", ["text": "clerk@x.example"]).status == 201)
+            #expect(try await clerk.app.post("label", ["text": "clerk@x.example"]).status == 409)
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func keysThatClientsGiveDontTellHiddenRowsFromAbsentOnes(store: TestStore) async throws {
+        try await Bazaar.run(store) { app in
+            let clerk = try await Self.user(app, "clerk", roles: ["clerk"])
+            _ = try await app.make("customer", ["name": "c"])
+            #expect(try await app.post("product", ["sku": "hidden", "name": "Hidden"]).status == 201)
+            for action in ["read", "update", "create"] { try await Self.allow(app, action, "order", ["clerk"]) }
+            for action in ["read", "update"] {
+                try await Self.allow(app, action, "variant", ["clerk"], [Self.condition("color", "red")])
+            }
+            try await Self.allow(app, "read", "product", ["clerk"])
+            try await Self.allow(app, "update", "product", ["clerk"])
+            #expect(
+                try await app.post("variant", ["code": "v1", "color": "blue", "product_sku": "hidden"]).status == 201
+            )
+            let bodies = try await ["v1", "v2"].asyncMap { code in
+                try await clerk.app.put("product/hidden", ["variants": [["code": .string(code), "color": "red"]]])
+            }
+            #expect(bodies.map(\.status) == [403, 403], "\(bodies)")
+            #expect(bodies[0].text == bodies[1].text)
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func whoMayNotChangeARecordReachesNoState(store: TestStore) async throws {
+        try await Till.run(store) { app in
+            try await app.machine()
+            let clerk = try await Self.user(app, "clerk", roles: ["clerk"])
+            try await Self.allow(app, "read", "sale", ["clerk"])
+            let id = try await app.make("sale", ["total": 5])
+            func states() async throws -> [TestJSON] {
+                try await clerk.app.get("sale/\(id)?transitions=true")["meta"]["transitions"]["state"].array
+            }
+            #expect(try await states() == [])
+            try await Self.allow(app, "update", "sale", ["clerk"], [Self.condition("total", "gt", 5)])
+            #expect(try await states() == [])
+            #expect(try await app.put("sale/\(id)", ["total": 6]).status == 200)
+            #expect(try await states() == ["sent", "paid", "void"])
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func aListOfAttributesGoesWithListsOnly(store: TestStore) async throws {
+        try await Till.run(store) { app in
+            let clerk = try await Self.user(app, "clerk", roles: ["clerk"])
+            for title in ["a", "b", "c"] { _ = try await app.make("sale", ["title": .string(title)]) }
+            let id = try await Self.allow(
+                app,
+                "read",
+                "sale",
+                ["clerk"],
+                [Self.condition("title", "neq", "$user.attributes.x")]
+            )
+            for attributes: JSONValue in [[:], ["x": []], ["x": ["a", "b"]], ["x": 5]] {
+                _ = try await app.put("_admin/users/\(clerk.id)", ["attributes": attributes])
+                #expect(try await clerk.app.get("sale")["meta"]["total"] == 0, "\(attributes)")
+            }
+            #expect(try await app.delete("_admin/permissions/\(id)").status == 200)
+            try await Self.allow(
+                app,
+                "read",
+                "sale",
+                ["clerk"],
+                [Self.condition("title", "not_in", "$user.attributes.x")]
+            )
+            for (attributes, count) in [(["x": []], 0), (["x": ["a"]], 2), (["x": "b"], 2)] as [(JSONValue, Int)] {
+                _ = try await app.put("_admin/users/\(clerk.id)", ["attributes": attributes])
+                #expect(try await clerk.app.get("sale")["meta"]["total"].int == count, "\(attributes)")
+            }
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func longNamesAndCostlyFiltersStayWithinThePolicy(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let app = try await server.makeApp()
+            let long = String(repeating: "n", count: 60)
+            for suffix in ["a", "b"] {
+                try await app.makeEntity(
+                    long + suffix,
+                    fields: [["name": "name", "type": "string"]],
+                    extra: ["table": .string("t" + suffix)]
+                )
+            }
+            try await app.makeEntity(
+                "note",
+                fields: [
+                    ["name": "text", "type": "text"], ["name": "a_id", "type": "uuid"],
+                    ["name": "b_id", "type": "uuid"],
+                ]
+            )
+            for suffix in ["a", "b"] {
+                let relation = Bazaar.relation(
+                    "notes_\(suffix)",
+                    "one_to_many",
+                    long + suffix,
+                    "note",
+                    by: "\(suffix)_id",
+                    onDelete: "cascade",
+                    more: ["inverse": .string("to_\(suffix)")]
+                )
+                #expect(try await app.post("_admin/relations", relation).status == 201)
+                try await Self.allow(app, "read", long + suffix, ["clerk"], [Self.condition("name", "neq", "hidden")])
+            }
+            try await Self.allow(app, "read", "note", ["clerk"], [Self.condition("to_a.name", "neq", "hidden")])
+            let clerk = try await Self.user(app, "clerk", roles: ["clerk"])
+            let hidden = try await app.make(long + "a", ["name": "hidden"])
+            let seen = try await app.make(long + "a", ["name": "seen"])
+            for (text, to) in [("secret", hidden), ("open", seen)] {
+                _ = try await app.make("note", ["text": .string(text), "a_id": .string(to)])
+            }
+            for query in [
+                "sort=to_a.name,to_b.name", "filter[text.ilike]=%25E%25&where=to_a.name%20!%3D%20'x'",
+                "filter[text.like]=%25e%25",
+            ] {
+                let answer = try await clerk.app.get("note?\(query)")
+                #expect(answer["data"].array.map { $0["text"] } == ["open"], "\(query): \(answer)")
+            }
+        }
+    }
+
     // MARK: fields
 
     @Test(arguments: TestStore.allCases)
@@ -636,6 +804,8 @@ struct PermissionTests {
                 (Self.condition("title", "eq", "$user.name"), "conditions[0].value unknown", "$user.id"),
                 (Self.condition("title", "lt", "$now"), "conditions[0].value type", "timestamps"),
                 (Self.condition("count", "eq", "$user.id"), "conditions[0].value type", "is int"),
+                (Self.condition("title", "like", "$user.email"), "conditions[0].operator type", "plain pattern"),
+                (Self.condition("title", "not_in", ["$user.id"]), "conditions[0].value type", "plain values"),
                 (Self.condition("title", "above", "a"), "conditions[0].operator enum", "none of"),
             ] {
                 let answer = try await details("read", condition)
@@ -653,5 +823,14 @@ struct PermissionTests {
             let checked = try await details("read", Self.condition("title", "eq", "a"), check: [])
             #expect(checked.details == ["check type"], "\(checked)")
         }
+    }
+}
+
+extension Array {
+    /// One after the other.
+    fileprivate func asyncMap<Result>(_ transform: (Element) async throws -> Result) async throws -> [Result] {
+        var results: [Result] = []
+        for element in self { results.append(try await transform(element)) }
+        return results
     }
 }

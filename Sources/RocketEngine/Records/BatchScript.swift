@@ -89,8 +89,9 @@ private struct BatchScript: TransactionScript {
 
     private func isAllowed(_ operation: BatchRequest.Operation, on model: EntityModel) -> Bool {
         do {
-            _ = try setting.access.grant(operation.method == .delete ? .delete : .update, on: model)
-            return true
+            // Rows that may be hidden from the caller are locked in their turn, when they are known to be the caller's.
+            let grant = try setting.access.grant(operation.method == .delete ? .delete : .update, on: model)
+            return setting.access.writesFreely(grant, model)
         } catch {
             return false
         }

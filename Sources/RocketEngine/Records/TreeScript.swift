@@ -156,6 +156,7 @@ struct TreeScript: TransactionScript {
             }
             try tree.judge()
         } while !tree.isJudged
+        try access?.requirePossible(tree.rows)
         lookups = TreeLookups(tree)
         slugs = TreeSlugs(tree)
         cascade = tree.cascade

@@ -105,8 +105,17 @@ package struct Access: Sendable {
     }
 
     private func all(_ conditions: [PolicyCondition]) -> [RowCondition]? {
-        let resolved = conditions.compactMap { $0.condition(for: principal, now: now) }
-        return resolved.count == conditions.count ? resolved : nil
+        PolicyCondition.conditions(conditions, for: principal, now: now)
+    }
+
+    /// Whether a relation may be included.
+    func mayInclude(_ side: RelationSide, of entity: EntityModel) -> Bool {
+        do throws(RequestFailure) {
+            _ = try related(.read, through: side, of: entity)
+            return true
+        } catch {
+            return false
+        }
     }
 
     /// The permission where there is one; nil where the action is refused altogether.

@@ -39,8 +39,8 @@ package struct PermissionExplanation: Sendable {
         sql.append("SELECT 1")
         for condition in conditions {
             sql.append(", CASE WHEN ")
-            let holds = condition.condition(for: principal, now: now)
-            RowCondition.anyOf(holds.map { [[$0]] } ?? []).append(to: &sql, of: .only(entity))
+            let holds = PolicyCondition.conditions([condition], for: principal, now: now)
+            RowCondition.anyOf(holds.map { [$0] } ?? []).append(to: &sql, of: .only(entity))
             sql.append(" THEN 1 ELSE 0 END, \(condition.actual)")
         }
         sql.append(" FROM \(entity.table) WHERE \(entity.key.column) = ")

@@ -36,18 +36,46 @@ struct PolicyCondition: Sendable {
     let value: PolicyValue
     let definition: PermissionDefinition.Condition
 
-    /// What the condition says for a caller; nil where it can't hold.
-    func condition(for principal: Principal, now: Timestamp) -> RowCondition? {
-        guard let values = value.values(for: principal, field, now: now) else { return nil }
-        var condition = RowCondition.field(FieldCondition(field: field, comparison: comparison, values: values))
-        var chain = path
-        while let (side, other) = chain.popLast() {
-            let own = chain.last?.other ?? own
-            condition = .related(
-                RelatedCondition(side: side, own: own, other: other, conditions: [condition], isNegated: false)
+    /// What conditions say together for a caller; nil where one can't hold. Those that lead through the same relations
+    /// speak of the same related record.
+    static func conditions(
+        _ conditions: [PolicyCondition],
+        for principal: Principal,
+        now: Timestamp
+    ) -> [RowCondition]? {
+        var leaves:
+            [(path: ArraySlice<(side: RelationSide, other: EntityModel)>, own: EntityModel, leaf: RowCondition)] = []
+        for condition in conditions {
+            guard let values = condition.value.values(for: principal, condition.field, condition.comparison, now: now)
+            else { return nil }
+            let leaf = FieldCondition(field: condition.field, comparison: condition.comparison, values: values)
+            leaves.append((condition.path[...], condition.own, .field(leaf)))
+        }
+        return together(leaves)
+    }
+
+    private static func together(
+        _ leaves: [(path: ArraySlice<(side: RelationSide, other: EntityModel)>, own: EntityModel, leaf: RowCondition)]
+    ) -> [RowCondition] {
+        var conditions = leaves.filter(\.path.isEmpty).map(\.leaf)
+        var done: Set<String> = []
+        for leaf in leaves {
+            guard let (side, other) = leaf.path.first, done.insert(side.name).inserted else { continue }
+            let further = leaves.filter { $0.path.first?.side.name == side.name }
+                .map { (path: $0.path.dropFirst(), own: other, leaf: $0.leaf) }
+            conditions.append(
+                .related(
+                    RelatedCondition(
+                        side: side,
+                        own: leaf.own,
+                        other: other,
+                        conditions: together(further),
+                        isNegated: false
+                    )
+                )
             )
         }
-        return condition
+        return conditions
     }
 }
 
@@ -61,7 +89,13 @@ enum PolicyValue: Sendable {
     case now
 
     /// The values for a caller; nil where there are none to compare with. Nobody who has not signed in is anybody.
-    func values(for principal: Principal, _ field: FieldModel, now: Timestamp) -> [FieldValue]? {
+    func values(
+        for principal: Principal,
+        _ field: FieldModel,
+        _ comparison: FilterOperator,
+        now: Timestamp
+    ) -> [FieldValue]? {
+        let takesList = comparison == .isIn || comparison == .isNotIn
         switch self {
         case .constants(let values): return values
         case .now: return [field.value(at: now)]
@@ -75,7 +109,13 @@ enum PolicyValue: Sendable {
         case .userRoles: json = principal.appRoles.map(JSONValue.string)
         case .userAttribute(let path):
             guard let value = principal.attribute(path) else { return nil }
-            json = value.arrayValue ?? [value]
+            guard let items = value.arrayValue else {
+                json = [value]
+                break
+            }
+            // A list is for operators that take one; an empty one says nothing.
+            guard takesList, !items.isEmpty else { return nil }
+            json = items
         case .constants, .now: json = []
         }
         let values = json.compactMap { Self.value($0, field) }

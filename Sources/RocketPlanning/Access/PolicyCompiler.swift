@@ -149,6 +149,11 @@ struct PolicyCompiler {
         _ entity: EntityModel
     ) throws(Mistake) -> PolicyValue {
         guard case .string(let text) = condition.value, text.hasPrefix("$") else {
+            if condition.value.arrayValue?.contains(where: { $0.stringValue?.hasPrefix("$") ?? false }) ?? false {
+                let message =
+                    "a list has plain values; $user.roles and $user.attributes.… stand for lists by themselves"
+                throw Mistake(member: "value", rule: .type, message: message)
+            }
             do throws(CoercionFailure) {
                 let name = comparison == .equal ? field.name : "\(field.name).\(comparison.rawValue)"
                 return .constants(try FieldCondition(name, condition.value, of: entity).values)
@@ -179,6 +184,10 @@ struct PolicyCompiler {
             )
         }
         let type = field.shape.type
+        if comparison == .like {
+            // What a user is called is no pattern.
+            throw Mistake(member: "operator", rule: .type, message: "like takes a plain pattern, and not \(text)")
+        }
         if comparison == .isNull {
             throw Mistake(member: "value", rule: .type, message: "expected true or false, got \"\(text)\"")
         }

@@ -72,17 +72,16 @@ package struct TreeAccess: Sendable {
         guard !access.principal.isAdmin else { return [] }
         var groups: [Group] = []
         for (index, row) in rows.enumerated().dropFirst(first) where row.origin != .action && isWanted(row) {
-            let grant = try access.grant(row.action.recordAction, on: row.entity)
-            guard !grant.isUnlimited else { continue }
             if let place = groups.firstIndex(where: {
-                $0.entity.name == row.entity.name && $0.grant.action == grant.action
+                $0.entity.name == row.entity.name && $0.grant.action == row.action.recordAction
             }) {
                 groups[place].rows.append(index)
             } else {
+                let grant = try access.grant(row.action.recordAction, on: row.entity)
                 groups.append(Group(entity: row.entity, grant: grant, rows: [index]))
             }
         }
-        return groups
+        return groups.filter { !$0.grant.isUnlimited }
     }
 
     // MARK: before
@@ -105,6 +104,28 @@ package struct TreeAccess: Sendable {
                 }
                 try Self.requireFields(of: rows[row], group.grant, holds)
                 held[row] = holds
+            }
+        }
+    }
+
+    /// Refuses rows that can't be the caller's to store, whatever the tables say of them: a conflict would tell of values
+    /// that the caller could never have stored. What only the database knows is asked afterwards.
+    ///
+    /// - Throws: 403 with the row that may not be stored so.
+    package func requirePossible(_ planned: [PlannedRow]) throws(RequestFailure) {
+        for group in try Self.groups(planned, access, from: 0, { $0.action != .delete }) {
+            for index in group.rows {
+                let row = planned[index]
+                let before = group.grant.action == .update ? held[index] : nil
+                let isPossible = group.grant.alternatives.enumerated().contains { place, alternative in
+                    guard before?[place] ?? true else { return false }
+                    guard group.grant.action == .update else { return row.mayMeet(alternative.conditions) }
+                    guard let check = alternative.check else { return true }
+                    return row.mayMeet(check)
+                }
+                guard isPossible else {
+                    throw .rowForbidden(group.grant.action, group.entity, at: row.path, isAfter: true)
+                }
             }
         }
     }
@@ -196,6 +217,18 @@ package struct TreeAccess: Sendable {
             flags[key] = row.dropFirst().map { $0 == .integer(1) }
         }
         return flags
+    }
+}
+
+extension PlannedRow {
+    /// Whether conditions may hold of the row as it is planned; nil for what can't.
+    fileprivate func mayMeet(_ conditions: [RowCondition]?) -> Bool {
+        conditions?.allSatisfy { condition in
+            guard case .field(let condition) = condition, let index = entity.index(of: condition.field.name),
+                condition.field.name != entity.slugField?.name, let value = value(index)
+            else { return true }
+            return condition.holds(of: value)
+        } ?? false
     }
 }
 

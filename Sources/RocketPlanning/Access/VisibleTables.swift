@@ -14,12 +14,16 @@ struct VisibleTables: Sendable {
         return Self.name(entity)
     }
 
-    private static func name(_ entity: EntityModel) -> String { entity.dialect.quote("_readable_\(entity.name)") }
+    /// Short, because PostgreSQL cuts names; the same for one entity wherever it is named.
+    private static func name(_ entity: EntityModel) -> String {
+        let hash = entity.name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+        return entity.dialect.quote("_r\(String(hash, radix: 36))")
+    }
 
     /// Puts the rows at the head of a statement.
     func define(in sql: inout SQLBuilder) {
         for (entity, condition) in tables {
-            sql.define(Self.name(entity)) { sql in
+            sql.define(Self.name(entity), isMadeOnce: condition.isRelated) { sql in
                 sql.append("SELECT * FROM \(entity.table) WHERE ")
                 condition.append(to: &sql, of: .only(entity))
             }

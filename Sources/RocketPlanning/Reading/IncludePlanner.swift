@@ -30,6 +30,8 @@ package enum IncludePlanner {
         // Who names the fields has said what is to be seen.
         if view.fields == nil {
             for side in entity.relations where side.isSource && side.definition.fetch == .eager {
+                // What nobody has asked for is no reason to refuse.
+                guard access.mayInclude(side, of: entity) else { continue }
                 root.at([side.name]) { _ in }
             }
         }
@@ -105,8 +107,10 @@ package enum IncludePlanner {
                         inner.fields?.parameter ?? "fields"
                     ) ?? fields?.anywhere.sorted() ?? Array(other.fields.indices),
                     fields: fields,
-                    conditions: try ConditionTree.resolve(inner.filters, other, access)
-                        + (grant.condition.map { [$0] } ?? []),
+                    conditions: RowCondition.limited(
+                        try ConditionTree.resolve(inner.filters, other, access),
+                        to: grant.condition
+                    ),
                     sort: try SortKeys.spell(
                         inner.sort?.keys ?? [],
                         other,

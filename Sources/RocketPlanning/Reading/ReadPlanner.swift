@@ -15,7 +15,7 @@ package enum ReadPlanner {
         if let text = query.condition {
             conditions.append(.expression(try WhereCondition.resolve(text, entity, grant.access, now: now)))
         }
-        if let condition = grant.condition { conditions.append(condition) }
+        conditions = RowCondition.limited(conditions, to: grant.condition)
         var tables = VisibleTables()
         let sort = try SortKeys.spell(query.sort, entity, .only(entity), grant.access, &tables)
         let fields = grant.fields(of: entity)
@@ -161,7 +161,7 @@ package enum ReadPlanner {
             sql.append("\(separator)\(entity.deletedAtColumn) IS \(deleted == .only ? "NOT NULL" : "NULL")")
             separator = " AND "
         } else if deleted == .only {
-            sql.append("\(separator)FALSE")
+            sql.append("\(separator)\(SQLDialect.never)")
             separator = " AND "
         }
         for condition in conditions {

@@ -9,14 +9,22 @@ package indirect enum RowCondition: Sendable {
     case expression(WhereCondition)
     /// One of these lists holds, with all that is in it; none holds where there is none.
     case anyOf([[RowCondition]])
+    /// What is asked only where something else holds: how long it takes would tell of other rows.
+    case guarded(RowCondition, by: RowCondition)
 
     func append(to sql: inout SQLBuilder, of row: RowName) {
         switch self {
         case .field(let condition): condition.append(to: &sql, of: row)
         case .related(let condition): condition.append(to: &sql, of: row)
         case .expression(let condition): condition.append(to: &sql)
+        case .guarded(let condition, let guardCondition):
+            sql.append("CASE WHEN ")
+            guardCondition.append(to: &sql, of: row)
+            sql.append(" THEN ")
+            condition.append(to: &sql, of: row)
+            sql.append(" ELSE \(SQLDialect.never) END")
         case .anyOf(let lists):
-            guard !lists.isEmpty else { return sql.append("FALSE") }
+            guard !lists.isEmpty else { return sql.append(SQLDialect.never) }
             sql.append("(")
             for (index, list) in lists.enumerated() {
                 sql.append(index > 0 ? " OR (" : "(")
@@ -24,9 +32,41 @@ package indirect enum RowCondition: Sendable {
                     if position > 0 { sql.append(" AND ") }
                     condition.append(to: &sql, of: row)
                 }
-                sql.append(list.isEmpty ? "TRUE)" : ")")
+                sql.append(list.isEmpty ? "\(SQLDialect.always))" : ")")
             }
             sql.append(")")
+        }
+    }
+}
+
+extension RowCondition {
+    /// Whether the time that it takes depends on what stands in the row.
+    private var isTelling: Bool {
+        switch self {
+        case .field(let condition):
+            switch condition.comparison {
+            case .like, .ilike, .contains, .startsWith: true
+            default: false
+            }
+        case .related, .expression: true
+        case .anyOf, .guarded: false
+        }
+    }
+
+    /// Conditions of a client on rows of which it may read some: what is allowed comes first, and what could tell of the
+    /// others is asked of these alone.
+    static func limited(_ conditions: [RowCondition], to readable: RowCondition?) -> [RowCondition] {
+        guard let readable else { return conditions }
+        return [readable] + conditions.map { $0.isTelling ? .guarded($0, by: readable) : $0 }
+    }
+
+    /// Whether it looks at other tables.
+    var isRelated: Bool {
+        switch self {
+        case .field: false
+        case .related, .expression: true
+        case .anyOf(let lists): lists.contains { $0.contains(where: \.isRelated) }
+        case .guarded(let condition, let guardCondition): condition.isRelated || guardCondition.isRelated
         }
     }
 }

@@ -98,7 +98,7 @@ private struct WhereWriter {
         .parameter("where", SyntaxProblem(message, at: offset).shown(in: source))
     }
 
-    private func truth(_ flag: Bool) -> Pieces { [.sql(flag ? "TRUE" : "FALSE")] }
+    private func truth(_ flag: Bool) -> Pieces { [.sql(flag ? SQLDialect.always : SQLDialect.never)] }
 
     // MARK: conditions
 

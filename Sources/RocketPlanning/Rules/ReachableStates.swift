@@ -7,10 +7,15 @@ package struct ReachableStates: Sendable {
     private let snapshot: AppSnapshot
     private var rows: [PlannedRow] = []
     private var run: RuleRun
+    /// Nil where the caller may change no record of the entity.
+    private let update: Grant?
+    private var rowAccess: RowAccess?
+    private var isOpen = true
 
     package init(of entity: EntityModel, _ access: Access, now: Timestamp) {
         self.entity = entity
         snapshot = access.snapshot
+        update = access.grantIfAny(.update, on: entity)
         logic = access.snapshot.logic(of: entity)
         run = RuleRun(access, now: now)
     }
@@ -19,13 +24,24 @@ package struct ReachableStates: Sendable {
     package mutating func begin(_ row: [SQLValue]) {
         guard let logic, !logic.machines.isEmpty else { return }
         rows = [PlannedRow.stored(row, of: entity)]
+        guard let update else {
+            isOpen = false
+            return
+        }
+        rowAccess = rows[0].key.flatMap { RowAccess($0, of: entity, update) }
         run.related = RelatedRecords(snapshot, of: rows) { _ in logic.machines.flatMap(\.guardLoads) }
     }
 
     /// What must be known of related records; none where no guard looks at any.
-    package var statements: [SQLStatement] { run.related.statements }
+    package var statements: [SQLStatement] { (rowAccess.map { [$0.statement] } ?? []) + run.related.statements }
 
-    package mutating func take(_ results: [StatementResult]) { run.related.take(results) }
+    package mutating func take(_ results: [StatementResult]) {
+        var results = results[...]
+        if let rowAccess, let result = results.popFirst() {
+            do throws(RequestFailure) { _ = try rowAccess.judge(result, id: "") } catch { isOpen = false }
+        }
+        run.related.take(Array(results))
+    }
 
     /// `{field: [states]}`
     package var json: JSONObject {
@@ -34,7 +50,8 @@ package struct ReachableStates: Sendable {
         var object = JSONObject()
         let readable = run.readableFields(entity)
         for machine in logic.machines where readable?.contains(machine.field) ?? true {
-            let states = run.targets(machine, 0, in: rows, logic)
+            // Who can't change the record reaches nothing, and is told nothing by guards.
+            let states = isOpen ? run.targets(machine, 0, in: rows, logic) : []
             object[entity.fields[machine.field].name] = .array(states.map(\.json))
         }
         return object

@@ -6,7 +6,7 @@ package struct SQLBuilder {
     private var text = ""
     private var binds: [SQLValue] = []
     /// Subqueries that stand at the head of the statement, by name.
-    private var definitions: [(name: String, text: String)] = []
+    private var definitions: [(name: String, text: String, isMadeOnce: Bool)] = []
 
     package init(_ dialect: SQLDialect) {
         self.dialect = dialect
@@ -28,9 +28,11 @@ package struct SQLBuilder {
 
     /// A subquery that the statement reads as a table; one that is there already is not made again. What it binds has
     /// numbers, so that it may stand before what was bound earlier.
-    mutating func define(_ name: String, _ write: (inout SQLBuilder) -> Void) {
+    ///
+    /// - Parameter isMadeOnce: whether the rows are found once, rather than asked for again with each row outside.
+    mutating func define(_ name: String, isMadeOnce: Bool, _ write: (inout SQLBuilder) -> Void) {
         guard !definitions.contains(where: { $0.name == name }) else { return }
-        definitions.append((name, ""))
+        definitions.append((name, "", isMadeOnce))
         let text = capture(write)
         guard let index = definitions.firstIndex(where: { $0.name == name }) else { return }
         definitions[index].text = text
@@ -46,7 +48,9 @@ package struct SQLBuilder {
     }
 
     package func statement(_ output: StatementOutput = .none, isBrief: Bool = false) -> SQLStatement {
-        let head = definitions.map { "\($0.name) AS NOT MATERIALIZED (\($0.text))" }.joined(separator: ", ")
+        let head = definitions.map { definition in
+            "\(definition.name) AS \(definition.isMadeOnce ? "" : "NOT ")MATERIALIZED (\(definition.text))"
+        }.joined(separator: ", ")
         return SQLStatement(
             head.isEmpty ? text : "WITH \(head) \(text)",
             binds: binds,

@@ -58,6 +58,10 @@ package enum SQLDialect: String, Sendable {
         return self == .sqlite && shape.type == .decimal ? "\(column) COLLATE \(Self.decimalCollation)" : column
     }
 
+    /// What always holds, and what never does: `TRUE` and `FALSE` are names on SQLite where a table has such columns.
+    static let always = "(1 = 1)"
+    static let never = "(1 = 0)"
+
     /// The SQLite collation that compares decimals by value.
     package static let decimalCollation = "ROCKET_DECIMAL"
     /// The SQLite function behind `ilike`: `(text, pattern)`.

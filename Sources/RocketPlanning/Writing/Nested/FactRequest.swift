@@ -126,6 +126,11 @@ struct FactRequest: Sendable {
         var sql = SQLBuilder(own.dialect)
         sql.append("SELECT \(other.key.column) FROM \(other.table) WHERE ")
         sql.isMember(other.key.column, of: Array(keys), other.key.shape)
+        // A hidden one is found taken when it is made, by those who may make it at all.
+        if let readable {
+            sql.append(" AND ")
+            readable.append(to: &sql, of: .only(other))
+        }
         return sql.statement(.values)
     }
 

@@ -10,6 +10,9 @@ package struct WriteTree: Sendable {
     package let entity: EntityModel
     package let access: Access
     private let grant: Grant
+    /// What was decided already, by action and entity.
+    private var allowed: Set<String> = []
+    private var writers: [String: FieldWriter] = [:]
     package let now: Timestamp
     private let newID: @Sendable () -> UniqueID
     /// The record itself comes first.
@@ -122,7 +125,7 @@ package struct WriteTree: Sendable {
 
     /// Locks the record and the rows of its own entity that the payload names; nil where there are none.
     package var orderedLock: SQLStatement? {
-        guard rows[0].action == .update, let key = rows[0].key else { return nil }
+        guard rows[0].action == .update, let key = rows[0].key, access.writesFreely(grant, entity) else { return nil }
         var keys: Set = [key]
         for input in rows[0].relations where input.entity.name == entity.name {
             keys.formUnion(input.rows.compactMap(\.key))
@@ -396,13 +399,27 @@ package struct WriteTree: Sendable {
         stored: [SQLValue]?,
         isLinked: Bool
     ) throws(RequestFailure) {
-        _ = try access.grant(action == .create ? .create : .update, on: input.entity)
+        try require(action == .create ? .create : .update, on: input.entity)
         let depth = rows[parent].depth + 1
         let index = add(action, row, of: input.entity, key: key, stored: stored, parent: nil, depth: depth)
         if !isLinked { links.append(PlannedLink(side: input.side, parent: parent, target: .row(index))) }
     }
 
     // MARK: adding rows
+
+    /// - Throws: 403 for what no policy allows.
+    private mutating func require(_ action: RecordAction, on entity: EntityModel) throws(RequestFailure) {
+        guard allowed.insert("\(action.rawValue) \(entity.name)").inserted else { return }
+        _ = try access.grant(action, on: entity)
+    }
+
+    private mutating func writer(_ action: RecordAction, on entity: EntityModel) -> FieldWriter {
+        let name = "\(action.rawValue) \(entity.name)"
+        if let known = writers[name] { return known }
+        let writer = FieldWriter(action, on: entity, access)
+        writers[name] = writer
+        return writer
+    }
 
     private mutating func write(
         _ action: PlannedRow.Action,
@@ -412,7 +429,7 @@ package struct WriteTree: Sendable {
         key: FieldValue?,
         stored: [SQLValue]?
     ) throws(RequestFailure) {
-        _ = try access.grant(action == .create ? .create : .update, on: input.entity)
+        try require(action == .create ? .create : .update, on: input.entity)
         let depth = rows[parent.row].depth + 1
         add(action, row, of: input.entity, key: key, stored: stored, parent: parent, depth: depth)
     }
@@ -424,7 +441,7 @@ package struct WriteTree: Sendable {
         _ parent: PlannedRow.Parent,
         isNamed: Bool = true
     ) throws(RequestFailure) {
-        _ = try access.grant(.delete, on: input.entity)
+        try require(.delete, on: input.entity)
         rows.append(
             PlannedRow(
                 entity: input.entity,
@@ -533,7 +550,7 @@ package struct WriteTree: Sendable {
         let filled = Set(parent.map { [$0.theirs] } ?? [])
         let logic = access.snapshot.logic(of: entity)
         let writer: FieldWriter =
-            isMade ? .unlimited : FieldWriter(isCreate ? .create : .update, on: entity, access)
+            isMade ? .unlimited : self.writer(isCreate ? .create : .update, on: entity)
         let checked = FieldChecks.check(
             fields,
             of: entity,
