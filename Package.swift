@@ -118,6 +118,7 @@ let package = Package(
                 "RocketModel", "RocketExpression", "RocketPlanning", "RocketDatabase", "RocketEngine", "RocketServer",
                 "RocketTestSupport",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "JWTKit", package: "jwt-kit"),
             ]

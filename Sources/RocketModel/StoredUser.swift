@@ -55,3 +55,14 @@ package struct StoredRefreshToken: Sendable, Hashable {
         self.expiresAt = expiresAt
     }
 }
+
+/// A token that sets a new password in place of a forgotten one, as stored: by its hash.
+package struct StoredPasswordReset: Sendable, Hashable {
+    package let userID: String
+    package let expiresAt: Timestamp
+
+    package init(userID: String, expiresAt: Timestamp) {
+        self.userID = userID
+        self.expiresAt = expiresAt
+    }
+}

@@ -113,6 +113,14 @@ package struct OutboxStore: Sendable {
         )
     }
 
+    /// Takes an event back that was written in the same transaction.
+    package func removeEvent(id: String) -> SQLStatement {
+        var sql = SQLBuilder(dialect)
+        sql.append("DELETE FROM \"_events\" WHERE \"id\" = ")
+        sql.bind(stored: .text(id))
+        return sql.statement()
+    }
+
     /// Rows of one statement; well under SQLite's bound of 32,766 parameters.
     private static let maximumRows = 500
 

@@ -24,6 +24,7 @@ package enum SystemSchema: Sendable {
                 ] + Self.accountTables(prefix: "_"),
                 [Self.insertVersion(.accountsVersion)],
                 Self.outboxTables,
+                Self.passwordResetTables,
             ]
         case .management:
             [
@@ -62,6 +63,17 @@ package enum SystemSchema: Sendable {
         CREATE TABLE "_events" ("id" TEXT PRIMARY KEY NOT NULL, "event" TEXT NOT NULL, "payload" TEXT NOT NULL,
         "entity" TEXT NOT NULL, "record_id" TEXT NOT NULL, "record" TEXT NOT NULL, "user" TEXT NOT NULL,
         "created_at" BIGINT NOT NULL)
+        """,
+    ]
+
+    /// The platform has none: it has no events by which a token could reach its user.
+    private static let passwordResetTables = [
+        """
+        CREATE TABLE "_password_resets" ("token_hash" TEXT PRIMARY KEY NOT NULL, "user_id" TEXT NOT NULL,
+        "expires_at" BIGINT NOT NULL, "created_at" BIGINT NOT NULL)
+        """,
+        """
+        CREATE INDEX "_password_resets_user_idx" ON "_password_resets" ("user_id")
         """,
     ]
 

@@ -1,13 +1,16 @@
 package import RocketModel
 package import RocketPlanning
 
-/// The statements on users, refresh tokens and token floors, of an app or of the platform.
+/// The statements on users, refresh tokens and token floors, of an app or of the platform; and on the tokens that reset
+/// an app's passwords.
 package struct UserStore: Sendable {
-    private let dialect: SQLDialect
+    let dialect: SQLDialect
+    let schema: SystemSchema
     private let prefix: String
 
     package init(_ dialect: SQLDialect, schema: SystemSchema) {
         self.dialect = dialect
+        self.schema = schema
         prefix =
             switch schema {
             case .app: "_"
@@ -43,7 +46,17 @@ package struct UserStore: Sendable {
 
     /// The user, locked until the transaction ends.
     package func lockedUser(id: String) -> SQLStatement {
-        let statement = user(id: id)
+        locked(user(id: id))
+    }
+
+    /// The same.
+    ///
+    /// - Parameter email: trimmed and in lower case.
+    package func lockedUser(email: String) -> SQLStatement {
+        locked(user(email: email))
+    }
+
+    private func locked(_ statement: SQLStatement) -> SQLStatement {
         guard dialect == .postgres else { return statement }
         return SQLStatement(statement.text + " FOR UPDATE", binds: statement.binds, output: .values)
     }
@@ -151,10 +164,10 @@ package struct UserStore: Sendable {
         [
             statement("DELETE FROM \"\(prefix)users\" WHERE \"id\" = ", .text(user.id)),
             revokeRefreshTokens(ofUser: user.id),
-        ] + endAccessTokens(ofUser: user.id, below: floor, now: now)
+        ] + removePasswordResets(ofUser: user.id) + endAccessTokens(ofUser: user.id, below: floor, now: now)
     }
 
-    /// Changes a password and ends every token of the user: access tokens by the version, refresh tokens by hand.
+    /// Changes a password and ends every token of the user: access tokens by the version, the others by hand.
     package func changePassword(of user: StoredUser, to hash: String, now: Timestamp) -> [SQLStatement] {
         var sql = SQLBuilder(dialect)
         sql.append("UPDATE \"\(prefix)users\" SET \"password_hash\" = ")
@@ -163,7 +176,7 @@ package struct UserStore: Sendable {
         sql.bind(stored: .integer(now.microseconds))
         sql.append(" WHERE \"id\" = ")
         sql.bind(stored: .text(user.id))
-        return [sql.statement(), revokeRefreshTokens(ofUser: user.id)]
+        return [sql.statement(), revokeRefreshTokens(ofUser: user.id)] + removePasswordResets(ofUser: user.id)
             + endAccessTokens(ofUser: user.id, below: user.tokenVersion + 1, now: now)
     }
 
@@ -253,7 +266,7 @@ package struct UserStore: Sendable {
         return sql.statement(.values)
     }
 
-    private func statement(_ text: String, _ value: SQLValue) -> SQLStatement {
+    func statement(_ text: String, _ value: SQLValue) -> SQLStatement {
         var sql = SQLBuilder(dialect)
         sql.append(text)
         sql.bind(stored: value)

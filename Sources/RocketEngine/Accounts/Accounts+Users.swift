@@ -92,7 +92,8 @@ extension Accounts {
     // MARK: changing
 
     /// Changes what is given of a user. A new password, e-mail, other roles, disabling and enabling end the access
-    /// tokens; a new password and disabling end the refresh tokens too.
+    /// tokens; a new password and disabling end the refresh tokens too; and these and a new e-mail the tokens that
+    /// reset the password, which went to the old one.
     ///
     /// - Returns: the user as they are now.
     /// - Throws: 404; 409 for an e-mail that is taken, and where no active administrator would be left.
@@ -222,6 +223,9 @@ private struct UserScript: TransactionScript {
             state = .changed(UserOutcome(user: after, floor: endsAccess ? after.tokenVersion : nil))
             var statements = [store.update(after)]
             if passwordHash != nil || !after.isActive { statements.append(store.revokeRefreshTokens(ofUser: user.id)) }
+            if passwordHash != nil || !after.isActive || after.email != user.email {
+                statements += store.removePasswordResets(ofUser: user.id)
+            }
             if endsAccess {
                 statements += store.endAccessTokens(ofUser: user.id, below: after.tokenVersion, now: now)
             }

@@ -25,7 +25,7 @@ package struct Accounts: Sendable {
     /// The role of those who administer this place.
     let administratorRole: String
     /// Tells the accounts of this place from others' in the limiter that all share.
-    private let place: String
+    let place: String
     let dependencies: EngineDependencies
     /// Called after tokens have been ended.
     let changed: @Sendable () async -> Void
@@ -82,7 +82,7 @@ package struct Accounts: Sendable {
         let email = Self.normalized(email)
         let wrong = RequestFailure(.unauthorized, "The e-mail or the password is wrong")
         guard email.utf8.count <= UserRules.maximumEmailBytes else { throw wrong }
-        let user = try await judged(email, address) {
+        let user = try await judged(account: account(email), address: address) {
             let user = try await fetch(store.user(email: email))
             let isRight = try await hasher.verify(password, against: user?.passwordHash)
             guard let user, isRight, user.isActive else { throw wrong }
@@ -100,15 +100,24 @@ package struct Accounts: Sendable {
         return SignedIn(user: user, refreshToken: token)
     }
 
-    /// Runs the check of a password under the bounds on failed ones.
-    private func judged<Value>(_ email: String, _ address: String, _ check: () async throws -> Value) async throws
-        -> Value
-    {
-        let account = "\(place) \(email)"
+    /// What the limiter calls a user.
+    private func account(_ email: String) -> String { "\(place) \(email)" }
+
+    /// Runs the check of a password or a token under the bounds on failed ones.
+    ///
+    /// - Parameters:
+    ///   - account: nil where none is named before the check.
+    ///   - outcome: what it counts as when nothing is wrong.
+    func judged<Value>(
+        account: String?,
+        address: String,
+        counting outcome: LoginLimiter.Outcome = .success,
+        _ check: () async throws -> Value
+    ) async throws -> Value {
         try await limiter.admit(account: account, address: address, now: dependencies.now())
         do {
             let value = try await check()
-            limiter.finish(account: account, address: address, .success)
+            limiter.finish(account: account, address: address, outcome)
             return value
         } catch {
             let isWrong = (error as? RequestFailure)?.code == .unauthorized
@@ -170,7 +179,7 @@ package struct Accounts: Sendable {
         guard let user = try await user(id: id), user.isActive else {
             throw RequestFailure(.unauthorized, "The user is not there any more")
         }
-        try await judged(user.email, address) {
+        try await judged(account: account(user.email), address: address) {
             guard try await hasher.verify(old, against: user.passwordHash) else {
                 throw RequestFailure(.unauthorized, "The old password is wrong")
             }
@@ -180,9 +189,7 @@ package struct Accounts: Sendable {
 
     /// - Parameter expected: the hash that was checked; another one in the meantime means that somebody was faster.
     private func setPassword(_ password: String, of user: StoredUser, whereHashIs expected: String?) async throws {
-        if let problem = PasswordPolicy.problem(with: password) {
-            throw RequestFailure.validation([FailureDetail(field: "password", rule: .type, message: problem)])
-        }
+        try Self.requirePolicy(of: password)
         let script = PasswordScript(
             store: store,
             userID: user.id,
@@ -199,18 +206,24 @@ package struct Accounts: Sendable {
 
     // MARK: parts
 
+    /// - Throws: 422 for a password that can't be one.
+    static func requirePolicy(of password: String) throws(RequestFailure) {
+        guard let problem = PasswordPolicy.problem(with: password) else { return }
+        throw .validation([FailureDetail(field: "password", rule: .type, message: problem)])
+    }
+
     private func fetch(_ statement: SQLStatement) async throws -> StoredUser? {
         try await database.read([statement])[0].rows.first.flatMap(store.read)
     }
 
     /// 256 random bits in base64url.
-    private func newToken() -> String {
+    func newToken() -> String {
         Data(dependencies.randomBytes(32)).base64EncodedString()
             .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
     }
 
     /// What is stored of a token: a thief of the database can't sign in with it.
-    private static func hash(ofToken token: String) -> String {
+    static func hash(ofToken token: String) -> String {
         SHA256.hash(data: Data(token.utf8)).map { byte in
             let hex = String(byte, radix: 16)
             return byte < 16 ? "0" + hex : hex

@@ -1,7 +1,8 @@
 package import RocketModel
 import Synchronization
 
-/// Bounds on failed logins, per account and per address, within a window of time.
+/// Bounds on failed logins, per account and per address, within a window of time. Asking for password resets is bound
+/// by the same numbers, each time counted, and so are failed resets, per address.
 package struct LoginLimits: Sendable {
     package var perAccount = 10
     package var perAddress = 100
@@ -50,8 +51,9 @@ package final class LoginLimiter: Sendable {
 
     /// Holds a place for an attempt, which ``finish(account:address:_:)`` gives back.
     ///
+    /// - Parameter account: nil where an attempt names none, and only its address is bound.
     /// - Throws: 429 with the seconds until the window ends; 503 where no place gets free.
-    package func admit(account: String, address: String, now: Timestamp) async throws {
+    package func admit(account: String?, address: String, now: Timestamp) async throws {
         for _ in 0..<Self.patience {
             switch state.withLock({ decide(&$0, account, address, now) }) {
             case .admitted: return
@@ -59,19 +61,19 @@ package final class LoginLimiter: Sendable {
                 let seconds = (until.microseconds - now.microseconds + 999_999) / 1_000_000
                 throw RequestFailure(
                     .rateLimited,
-                    "Too many failed sign-ins; try again later",
+                    "Too many attempts; try again later",
                     retryAfterSeconds: Int(max(1, seconds))
                 )
             case .mustWait: try await Task.sleep(for: .milliseconds(20))
             }
         }
-        throw RequestFailure.unavailable("Too many sign-ins at once; try again shortly")
+        throw RequestFailure.unavailable("Too many attempts at once; try again shortly")
     }
 
     /// The address is asked first: one that is refused counts against no account.
-    private func decide(_ state: inout State, _ account: String, _ address: String, _ now: Timestamp) -> Decision {
+    private func decide(_ state: inout State, _ account: String?, _ address: String, _ now: Timestamp) -> Decision {
         var byAddress = window(state.addresses[address], now)
-        var byAccount = window(state.accounts[account], now)
+        var byAccount = window(account.flatMap { state.accounts[$0] }, now)
         for (window, limit) in [(byAddress, limits.perAddress), (byAccount, limits.perAccount)] {
             if window.failures >= limit {
                 return .refused(until: window.startedAt.adding(seconds: limits.windowSeconds))
@@ -83,16 +85,18 @@ package final class LoginLimiter: Sendable {
             if state.accounts.count + state.addresses.count >= Self.maximumWindows { return .mustWait }
         }
         byAddress.held += 1
-        byAccount.held += 1
         state.addresses[address] = byAddress
-        state.accounts[account] = byAccount
+        if let account {
+            byAccount.held += 1
+            state.accounts[account] = byAccount
+        }
         return .admitted
     }
 
     /// Gives the place back. A failure counts for the account and the address; a success clears the account.
-    package func finish(account: String, address: String, _ outcome: Outcome) {
+    package func finish(account: String?, address: String, _ outcome: Outcome) {
         state.withLock { state in
-            state.accounts[account] = judged(state.accounts[account], outcome, clears: true)
+            if let account { state.accounts[account] = judged(state.accounts[account], outcome, clears: true) }
             state.addresses[address] = judged(state.addresses[address], outcome, clears: false)
         }
     }

@@ -18,6 +18,9 @@ enum AuthRoutes {
             table.add(.get, "\(path)/me", signedIn, me)
             table.add(.post, "\(path)/password", signedIn, changePassword)
         }
+        // Not of the platform: it has no events by which a token could reach its user.
+        table.add(.post, "/api/:app/auth/forgot", .openApp, forgotPassword)
+        table.add(.post, "/api/:app/auth/reset", .openApp, resetPassword)
     }
 
     @Sendable private static func login(_ call: Call) async throws -> Reply {
@@ -64,6 +67,26 @@ enum AuthRoutes {
             ofUser: principal.userID,
             from: values["old"] ?? "",
             to: values["new"] ?? "",
+            address: call.clientAddress
+        )
+        return Reply(data: ["message": "Password changed"])
+    }
+
+    /// `{"email"}`: the answer is the same whether there is such a user or not.
+    @Sendable private static func forgotPassword(_ call: Call) async throws -> Reply {
+        try call.refuseParameters()
+        let values = try await call.object(limit: maximumBodyBytes).strings(["email"])
+        try await call.requireApp().accounts.sendPasswordReset(to: values["email"] ?? "", address: call.clientAddress)
+        return Reply(data: ["message": "If there is an active user with this e-mail, a password reset is on its way"])
+    }
+
+    /// `{"token", "password"}`: ends every token of the user.
+    @Sendable private static func resetPassword(_ call: Call) async throws -> Reply {
+        try call.refuseParameters()
+        let values = try await call.object(limit: maximumBodyBytes).strings(["token", "password"])
+        try await call.requireApp().accounts.resetPassword(
+            to: values["password"] ?? "",
+            token: values["token"] ?? "",
             address: call.clientAddress
         )
         return Reply(data: ["message": "Password changed"])
