@@ -121,7 +121,8 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "JWTKit", package: "jwt-kit"),
-            ]
+            ],
+            exclude: ["access-matrix.txt"]
         ),
     ],
     swiftLanguageModes: [.v6],

@@ -35,6 +35,11 @@ package struct RocketResponder: HTTPResponder {
         self.router = router.buildResponder()
     }
 
+    /// Every route, by its method and the pattern of its path.
+    package var routes: [(method: String, path: String)] {
+        table.routes.map { ($0.method.rawValue, $0.path) }
+    }
+
     package func respond(to request: Request, context: RocketContext) async throws -> Response {
         let crossOrigin = services.settings.crossOrigin
         let methods = { table.methods(at: Substring(request.uri.path)) }

@@ -40,6 +40,17 @@ struct ListTests {
     }
 
     @Test(arguments: TestStore.allCases)
+    func aFieldNamedCountIsSortedByBesideTheTotal(store: TestStore) async throws {
+        try await TestServer.run(store) { server async throws in
+            let app = try await server.makeApp()
+            try await app.makeEntity("box", fields: [["name": "count", "type": "int"]])
+            for count in [2, 1] { #expect(try await app.post("box", ["count": .integer(count)]).status == 201) }
+            let list = try await app.get("box?sort=count")
+            #expect(list["data"].array.map { $0["count"] } == [1, 2] && list["meta"]["total"] == 2, "\(list)")
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
     func everyOperatorFindsItsRows(store: TestStore) async throws {
         try await Self.words(store) { app async throws in
             let cases: [(String, [String])] = [

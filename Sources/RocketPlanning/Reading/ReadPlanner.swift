@@ -32,12 +32,15 @@ package enum ReadPlanner {
         tables.define(in: &rows)
         let linkColumns = includes.linkColumns.map { entity.fields[$0].column }
         let flags = fields?.flags(.only(entity), &rows) ?? []
-        let list = columns.map { entity.fields[$0].column } + linkColumns + flags
+        // By itself a flag would be named "case", as a field may be that the list is sorted by.
+        let named = flags.enumerated().map { "\($1) AS \"_f\($0)\"" }
+        let list = columns.map { entity.fields[$0].column } + linkColumns + named
         rows.append("SELECT \(list.joined(separator: ", "))")
         if carriesTotal {
             rows.append(", (")
             appendCount(conditions, query.deleted, entity, to: &rows)
-            rows.append(")")
+            // By itself it would be named "count", as a field may be that the list is sorted by.
+            rows.append(") AS \"_total\"")
         }
         rows.append(" FROM \(entity.table)")
         append(conditions, query.deleted, entity, to: &rows)

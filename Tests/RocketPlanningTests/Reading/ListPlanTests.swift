@@ -100,7 +100,8 @@ struct ListPlanTests {
         #expect(plan.carriesTotal)
         #expect(
             plan.rows.text
-                == #"SELECT "id", (SELECT count(*) FROM "notes" WHERE "title" = $1) FROM "notes" WHERE "title" = $2"#
+                == #"SELECT "id", (SELECT count(*) FROM "notes" WHERE "title" = $1) AS "_total" FROM "notes""#
+                + #" WHERE "title" = $2"#
                 + #" ORDER BY "id" LIMIT $3"#
         )
         #expect(plan.rows.binds == [.text("a"), .text("a"), .integer(25)])
