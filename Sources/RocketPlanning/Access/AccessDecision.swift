@@ -160,7 +160,9 @@ package struct Access: Sendable {
 
     /// The names of an entity's fields that the caller may know of.
     func fieldNames(_ entity: EntityModel) -> [String] {
-        guard let fields = grantIfAny(.read, on: entity)?.fields(of: entity) else { return entity.fieldNames }
+        guard !principal.isAdmin else { return entity.fieldNames }
+        guard let grant = grantIfAny(.read, on: entity) else { return [entity.key.name] }
+        guard let fields = grant.fields(of: entity) else { return entity.fieldNames }
         return fields.anywhere.sorted().map { entity.fields[$0].name }
     }
 
@@ -174,16 +176,18 @@ package struct Access: Sendable {
     ) throws(RequestFailure) -> (entity: EntityModel, grant: Grant) {
         let entity = try snapshot.entity(side.other)
         let grant = try grant(action, on: entity)
-        if case .field(let ownField, let theirs) = side.link, !principal.isAdmin {
-            let mine = grantIfAny(.read, on: own)?.fields(of: own)
-            let hasBoth =
-                mine?.everywhere.contains(ownField) ?? true
-                && grant.fields(of: entity)?.everywhere.contains(theirs) ?? true
-            guard hasBoth else {
-                throw RequestFailure(.forbidden, "\"\(side.name)\" goes by a field that you can't read")
-            }
-        }
+        try requireLink(side, of: own, to: entity)
         return (entity, grant)
+    }
+
+    /// - Throws: 403 where the relation goes by a field that the caller can't read in every row, for it would tell it.
+    func requireLink(_ side: RelationSide, of own: EntityModel, to other: EntityModel) throws(RequestFailure) {
+        guard !principal.isAdmin, case .field(let ownField, let theirs) = side.link else { return }
+        let mine = grantIfAny(.read, on: own)?.fields(of: own)?.everywhere.contains(ownField) ?? true
+        let others = grantIfAny(.read, on: other)?.fields(of: other)?.everywhere.contains(theirs) ?? true
+        guard mine, others else {
+            throw RequestFailure(.forbidden, "\"\(side.name)\" goes by a field that you can't read")
+        }
     }
 }
 

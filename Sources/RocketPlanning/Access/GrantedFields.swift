@@ -14,15 +14,15 @@ struct GrantedFields: Sendable {
         let all = Set(entity.fields.indices)
         // What can't hold grants nothing.
         let alternatives = grant.alternatives.filter { $0.conditions != nil }
-        guard alternatives.contains(where: { $0.fields != nil }) else { return nil }
+        guard grant.alternatives.contains(where: { $0.fields != nil }) else { return nil }
         self.entity = entity
         self.alternatives = alternatives
         let fields = alternatives.map { $0.fields ?? all }
         // One without conditions holds for every row.
         let always = alternatives.filter { $0.conditions?.isEmpty ?? false }.map { $0.fields ?? all }
-        let common = fields.dropFirst().reduce(fields.first ?? all) { $0.intersection($1) }
+        let common = fields.dropFirst().reduce(fields.first ?? [entity.keyIndex]) { $0.intersection($1) }
         everywhere = always.reduce(common) { $0.union($1) }
-        anywhere = fields.reduce([]) { $0.union($1) }
+        anywhere = fields.reduce([entity.keyIndex]) { $0.union($1) }
     }
 
     /// Whether what is granted depends on the row.

@@ -8,6 +8,7 @@ package struct PermissionExplanation: Sendable {
     private let principal: Principal
     private let now: Timestamp
     private let policies: [Policy]
+    private let readable: RowCondition?
     private let key: FieldValue?
     private let id: String
 
@@ -27,16 +28,23 @@ package struct PermissionExplanation: Sendable {
         principal = caller.principal
         now = caller.now
         policies = caller.snapshot.policies(for: action, on: entity)
+        readable = caller.readable(entity)
         key = id.flatMap { ReadPlanner.keyValue($0, entity) }
         self.id = id ?? ""
         if id != nil, key == nil { throw .recordNotFound(entity, self.id) }
     }
 
-    /// Asks the record about every condition; none where no record is meant. The first column says that it is there.
+    /// Asks the record about every policy and condition; none where no record is meant. The first column says whether it
+    /// can be read, which a change needs as well.
     package var statements: [SQLStatement] {
         guard let key else { return [] }
         var sql = SQLBuilder(entity.dialect)
-        sql.append("SELECT 1")
+        sql.append("SELECT ")
+        sql.appendFlag(readable.map { [$0] } ?? [], of: .only(entity))
+        for policy in policies {
+            sql.append(", ")
+            sql.appendFlag(PolicyCondition.conditions(policy.conditions, for: principal, now: now), of: .only(entity))
+        }
         for condition in conditions {
             sql.append(", CASE WHEN ")
             let holds = PolicyCondition.conditions([condition], for: principal, now: now)
@@ -56,26 +64,29 @@ package struct PermissionExplanation: Sendable {
     /// - Throws: 404 where the record is not there.
     package func answer(_ results: [StatementResult]) throws(RequestFailure) -> JSONObject {
         var facts: ArraySlice<SQLValue>?
+        var isReadable = true
+        var holding: [Bool] = policies.map { _ in true }
         if key != nil {
             guard let row = results.first?.rows.first else { throw .recordNotFound(entity, id) }
-            facts = row.dropFirst()
+            let changes = action == .update || action == .delete
+            isReadable = !changes || row.first == .integer(1)
+            holding = row.dropFirst().prefix(policies.count).map { $0 == .integer(1) }
+            facts = row.dropFirst(1 + policies.count)
         }
         var shown: [JSONValue] = []
         var decidedBy: JSONValue = principal.isAdmin ? "admin" : .null
-        for policy in policies {
+        for (policy, holds) in zip(policies, holding) {
             let applies = policy.applies(to: principal)
-            var holdsAll = true
             var conditions: [JSONValue] = []
             for condition in policy.conditions {
                 var object = condition.definition.json.objectValue ?? JSONObject()
                 if let holds = facts?.popFirst(), let actual = facts?.popFirst() {
                     object["actual"] = entity.dialect.fieldValue(actual, condition.field.shape).json
                     object["holds"] = .boolean(holds == .integer(1))
-                    holdsAll = holdsAll && holds == .integer(1)
                 }
                 conditions.append(.object(object))
             }
-            if decidedBy == .null, applies, holdsAll { decidedBy = .string(policy.id) }
+            if decidedBy == .null, applies, holds, isReadable { decidedBy = .string(policy.id) }
             shown.append([
                 "id": .string(policy.id), "roles": .array(policy.roles.map(JSONValue.string)),
                 "role_matches": .boolean(applies), "conditions": .array(conditions),

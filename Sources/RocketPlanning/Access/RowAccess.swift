@@ -117,15 +117,16 @@ package struct TreeAccess: Sendable {
             for index in group.rows {
                 let row = planned[index]
                 let before = group.grant.action == .update ? held[index] : nil
-                let isPossible = group.grant.alternatives.enumerated().contains { place, alternative in
+                let possible = group.grant.alternatives.enumerated().map { place, alternative in
                     guard before?[place] ?? true else { return false }
                     guard group.grant.action == .update else { return row.mayMeet(alternative.conditions) }
                     guard let check = alternative.check else { return true }
                     return row.mayMeet(check)
                 }
-                guard isPossible else {
+                guard possible.contains(true) else {
                     throw .rowForbidden(group.grant.action, group.entity, at: row.path, isAfter: true)
                 }
+                try Self.requireFields(of: row, group.grant, possible)
             }
         }
     }
@@ -221,11 +222,11 @@ package struct TreeAccess: Sendable {
 }
 
 extension PlannedRow {
-    /// Whether conditions may hold of the row as it is planned; nil for what can't.
+    /// Whether conditions may hold of what is written; nil for what can't. What is not written may be the table's to fill in.
     fileprivate func mayMeet(_ conditions: [RowCondition]?) -> Bool {
         conditions?.allSatisfy { condition in
             guard case .field(let condition) = condition, let index = entity.index(of: condition.field.name),
-                condition.field.name != entity.slugField?.name, let value = value(index)
+                let value = index == entity.keyIndex ? key : values[index]
             else { return true }
             return condition.holds(of: value)
         } ?? false

@@ -48,7 +48,8 @@ extension FieldCondition {
             return [.boolean(flag)]
         case .isIn, .isNotIn:
             guard case .array(let items) = json, !items.isEmpty else {
-                throw CoercionFailure("expected an array of values, got \(json.kind)")
+                let got = json.arrayValue == nil ? json.kind : "an empty one"
+                throw CoercionFailure("expected an array of values, got \(got)")
             }
             var values: [FieldValue] = []
             for item in items { values.append(try value(item, shape)) }

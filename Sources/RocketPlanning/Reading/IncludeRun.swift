@@ -142,7 +142,7 @@ package struct IncludeRun: Sendable {
         guard !children.isEmpty else { return }
         for child in children {
             let plan = nodes[child].plan
-            writer.raw(",")
+            if writer.bytes.last != UInt8(ascii: "{") { writer.raw(",") }
             writer.string(plan.side.name)
             writer.raw(":")
             let type = plan.own.fields[plan.side.ownField(of: plan.own)].shape.type

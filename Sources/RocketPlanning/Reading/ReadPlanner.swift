@@ -112,7 +112,9 @@ package enum ReadPlanner {
                     : row(entity, entity.key, key, grant, output, isBrief: isBrief)
             )
         }
-        if let slug = entity.slugField, !id.utf8.contains(0) {
+        let slugIndex = entity.slugField.flatMap { entity.index(of: $0.name) }
+        let isSlugReadable = slugIndex.flatMap { fields?.everywhere.contains($0) } ?? true
+        if let slug = entity.slugField, isSlugReadable, !id.utf8.contains(0) {
             attempts.append(row(entity, slug, .text(id), grant, output, isBrief: isBrief))
         }
         guard !attempts.isEmpty else { throw .recordNotFound(entity, id) }

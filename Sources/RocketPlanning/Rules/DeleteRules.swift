@@ -3,12 +3,14 @@ package import RocketModel
 /// What the `before_delete` rules say of rows: of one that is deleted, or of those that go with it.
 package struct DeleteRules: Sendable {
     private let rows: [PlannedRow]
+    private let access: Access
     private let snapshot: AppSnapshot
     private var run: RuleRun
 
     /// - Parameter rows: as they are stored.
     package init(_ rows: [PlannedRow], _ access: Access, now: Timestamp, steps: Int) {
         self.rows = rows.filter { access.snapshot.logic(of: $0.entity)?.judgesDeletes ?? false }
+        self.access = access
         snapshot = access.snapshot
         run = RuleRun(access, now: now, steps: steps)
         run.related = RelatedRecords(access.snapshot, of: self.rows, isWritten: false, locks: true)
@@ -26,9 +28,16 @@ package struct DeleteRules: Sendable {
         var details: [FailureDetail] = []
         for index in rows.indices {
             guard let logic = snapshot.logic(of: rows[index].entity) else { continue }
-            details += run.violations(of: index, in: rows, logic)
+            let violations = run.violations(of: index, in: rows, logic)
+            details += rows[index].origin == .cascade ? violations.map { told($0, rows[index].entity) } : violations
         }
         guard details.isEmpty else { throw .validation(details) }
+    }
+
+    /// Of rows that the caller may not see, it is told no more than that there are some.
+    private func told(_ detail: FailureDetail, _ entity: EntityModel) -> FailureDetail {
+        guard !(access.grantIfAny(.read, on: entity)?.isUnlimited ?? false) else { return detail }
+        return FailureDetail(rule: detail.rule, message: "a record that goes with it can't be deleted")
     }
 }
 

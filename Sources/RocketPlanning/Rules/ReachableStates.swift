@@ -11,6 +11,7 @@ package struct ReachableStates: Sendable {
     private let update: Grant?
     private var rowAccess: RowAccess?
     private var isOpen = true
+    private var held: [Bool] = []
 
     package init(of entity: EntityModel, _ access: Access, now: Timestamp) {
         self.entity = entity
@@ -38,7 +39,7 @@ package struct ReachableStates: Sendable {
     package mutating func take(_ results: [StatementResult]) {
         var results = results[...]
         if let rowAccess, let result = results.popFirst() {
-            do throws(RequestFailure) { _ = try rowAccess.judge(result, id: "") } catch { isOpen = false }
+            do throws(RequestFailure) { held = try rowAccess.judge(result, id: "") } catch { isOpen = false }
         }
         run.related.take(Array(results))
     }
@@ -51,7 +52,10 @@ package struct ReachableStates: Sendable {
         let readable = run.readableFields(entity)
         for machine in logic.machines where readable?.contains(machine.field) ?? true {
             // Who can't change the record reaches nothing, and is told nothing by guards.
-            let states = isOpen ? run.targets(machine, 0, in: rows, logic) : []
+            let mayWrite = update.map {
+                $0.isUnlimited || GrantedFields.union($0, held, entity).contains(machine.field)
+            }
+            let states = isOpen && mayWrite ?? false ? run.targets(machine, 0, in: rows, logic) : []
             object[entity.fields[machine.field].name] = .array(states.map(\.json))
         }
         return object

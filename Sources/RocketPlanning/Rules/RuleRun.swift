@@ -111,7 +111,9 @@ struct RuleRun: Sendable {
             } catch let failure as EvaluationFailure {
                 details.append(rows[index].detail(field.name, .computed, "can't be computed: \(failure.message)"))
             } catch let failure as CoercionFailure {
-                details.append(rows[index].detail(field.name, .computed, "is computed, and \(failure.message)"))
+                let isReadable = readableFields(rows[index].entity)?.contains(computation.field) ?? true
+                let message = isReadable ? "is computed, and \(failure.message)" : "is computed, and does not fit"
+                details.append(rows[index].detail(field.name, .computed, message))
             } catch {
                 preconditionFailure("an expression fails in two ways only")
             }
@@ -147,6 +149,10 @@ struct RuleRun: Sendable {
         guard state != stored else { return .stays }
         if stored.isNull, state == machine.initial { return .moves(.first(machine)) }
         let ways = machine.transitions.filter { $0.to == state && $0.leads(from: stored) }
+        let isReadable = readableFields(row.entity)?.contains(machine.field) ?? true
+        guard isReadable || ways.contains(where: { $0.isOpen(to: principal) }) else {
+            return .refused(hidden(row, field))
+        }
         guard !ways.isEmpty else { return .refused(unreachable(machine, row, field, state, stored)) }
         let open = ways.filter { $0.isOpen(to: principal) }
         guard !open.isEmpty else {
@@ -160,7 +166,14 @@ struct RuleRun: Sendable {
                 )
             )
         }
-        return firstAllowed(open, index, rows, logic, field, from: stored, to: state)
+        let verdict = firstAllowed(open, index, rows, logic, field, from: stored, to: state)
+        if case .refused = verdict, !isReadable { return .refused(hidden(row, field)) }
+        return verdict
+    }
+
+    /// What is said of a state that the caller can't read.
+    private func hidden(_ row: PlannedRow, _ field: FieldModel) -> FailureDetail {
+        row.detail(field.name, .stateMachine, "can't go there now")
     }
 
     private mutating func firstAllowed(

@@ -146,8 +146,12 @@ struct FieldWriter: Sendable {
             self = .unlimited
             return
         }
-        writable = access.grantIfAny(action, on: entity)?.fields(of: entity)?.anywhere
-        readable = access.grantIfAny(.read, on: entity)?.fields(of: entity)?.anywhere
+        func granted(_ action: RecordAction) -> Set<Int> {
+            guard let grant = access.grantIfAny(action, on: entity) else { return [] }
+            return grant.fields(of: entity)?.anywhere ?? Set(entity.fields.indices)
+        }
+        writable = granted(action)
+        readable = granted(.read).union([entity.keyIndex])
     }
 
     func mayWrite(_ index: Int) -> Bool { writable?.contains(index) ?? true }

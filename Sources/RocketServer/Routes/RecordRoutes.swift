@@ -33,7 +33,7 @@ enum RecordRoutes {
     @Sendable private static func list(_ call: Call) async throws -> Reply {
         let target = try Target(call, .read)
         let query = try RecordQuery.parse(try call.query())
-        let now = call.services.dependencies.now()
+        let now = target.grant.access.now
         let plan = try ReadPlanner.list(query, of: target.entity, grant: target.grant, now: now)
         return Reply(
             body: Envelope.page(try await RecordReader.list(plan, of: target.entity, from: target.app.database))
@@ -44,7 +44,7 @@ enum RecordRoutes {
         let target = try Target(call, .read)
         let (view, wantsTransitions) = try RecordView.parse(try call.query())
         let id = try call.parameter("id")
-        let now = call.services.dependencies.now()
+        let now = target.grant.access.now
         let plan = try ReadPlanner.one(
             id: id,
             view: view,

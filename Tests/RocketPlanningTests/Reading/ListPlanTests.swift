@@ -64,14 +64,14 @@ private let rows: [ListRow] = [
     ),
     .init(
         "deleted=only&fields=id",
-        #"SELECT "id" FROM "notes" WHERE FALSE ORDER BY "id" LIMIT ?1"#,
-        #"SELECT "id" FROM "notes" WHERE FALSE ORDER BY "id" LIMIT $1"#,
+        #"SELECT "id" FROM "notes" WHERE (1 = 0) ORDER BY "id" LIMIT ?1"#,
+        #"SELECT "id" FROM "notes" WHERE (1 = 0) ORDER BY "id" LIMIT $1"#,
         [.integer(25)]
     ),
     .init(
         "deleted=only&fields=id&filter[rank]=1",
-        #"SELECT "id" FROM "notes" WHERE FALSE AND "rank" = ?1 ORDER BY "id" LIMIT ?2"#,
-        #"SELECT "id" FROM "notes" WHERE FALSE AND "rank" = $1 ORDER BY "id" LIMIT $2"#,
+        #"SELECT "id" FROM "notes" WHERE (1 = 0) AND "rank" = ?1 ORDER BY "id" LIMIT ?2"#,
+        #"SELECT "id" FROM "notes" WHERE (1 = 0) AND "rank" = $1 ORDER BY "id" LIMIT $2"#,
         [.integer(1), .integer(25)]
     ),
     .init(

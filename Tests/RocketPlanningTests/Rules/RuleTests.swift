@@ -231,7 +231,16 @@ struct TransitionTests {
             {"from":"new","to":"done","roles":["agent"]}, {"from":"new","to":"held","guard":"record.total < 5"},
             {"from":"new","to":"sent","guard":"record.state == 'sent' && old.state == 'new'"}, {"from":"done","to":"void"}
             """#
-        let snapshot = try Orders.snapshot([try Orders.machine(ways)])
+        let policies = try ["read", "update"].map { action in
+            StoredDefinition(
+                kind: .permissions,
+                id: action,
+                content: try JSONParser.parse(
+                    Array(#"{"entity":"order","action":"\#(action)","roles":["*"]}"#.utf8)
+                ).objectValue ?? [:]
+            )
+        }
+        let snapshot = try Orders.snapshot([try Orders.machine(ways)] + policies)
         let entity = try snapshot.entity("order")
         func states(_ principal: Principal) -> JSONValue? {
             var states = ReachableStates(of: entity, Access(principal, to: snapshot, at: Desk.now), now: Desk.now)

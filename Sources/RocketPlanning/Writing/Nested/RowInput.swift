@@ -33,7 +33,8 @@ struct RelationInput: Sendable {
 
 /// Takes a payload apart into rows. What is no row of the right shape is a violation.
 struct RowInputReader {
-    private let snapshot: AppSnapshot
+    private let access: Access
+    private var snapshot: AppSnapshot { access.snapshot }
     private(set) var violations: [FailureDetail] = []
     /// The entities of rows that can't be read.
     private(set) var incomplete: Set<String> = []
@@ -42,8 +43,8 @@ struct RowInputReader {
     /// How many rows one request may write.
     static let maximumRows = 10_000
 
-    init(_ snapshot: AppSnapshot) {
-        self.snapshot = snapshot
+    init(_ access: Access) {
+        self.access = access
     }
 
     /// - Throws: 413 where there are too many rows.
@@ -111,8 +112,9 @@ struct RowInputReader {
         guard side.isSource else {
             let way =
                 switch side.link {
-                case .field(let own, _): "; set \"\(entity.fields[own].name)\" instead"
-                case .joinTable: ""
+                case .field(let own, _) where access.fieldNames(entity).contains(entity.fields[own].name):
+                    "; set \"\(entity.fields[own].name)\" instead"
+                case .field, .joinTable: ""
                 }
             violate(
                 path,

@@ -93,7 +93,7 @@ package struct WriteTree: Sendable {
         self.now = now
         self.newID = newID
         run = RuleRun(access, now: now, steps: steps)
-        var reader = RowInputReader(access.snapshot)
+        var reader = RowInputReader(access)
         root = try reader.root(payload, of: entity)
         violations = reader.violations
         incomplete = reader.incomplete
@@ -198,6 +198,11 @@ package struct WriteTree: Sendable {
     /// - Throws: 403 for a row that the caller may not write.
     package mutating func factStatements() throws(RequestFailure) -> [SQLStatement] {
         while !frontier.isEmpty {
+            for row in frontier {
+                for input in rows[row].relations where !isNewBelow(input, rows[row]) {
+                    try access.requireLink(input.side, of: rows[row].entity, to: input.entity)
+                }
+            }
             requests = makeRequests()
             let statements = requests.flatMap(\.statements)
             if !statements.isEmpty { return statements }
@@ -215,6 +220,11 @@ package struct WriteTree: Sendable {
             results = results.dropFirst(count)
         }
         try planLevel()
+    }
+
+    /// Whether a relation of a new row is by its own key, which nothing that is stored can tell of.
+    private func isNewBelow(_ input: RelationInput, _ row: PlannedRow) -> Bool {
+        row.action == .create && input.side.ownField(of: row.entity) == row.entity.keyIndex
     }
 
     private func makeRequests() -> [FactRequest] {
@@ -461,7 +471,9 @@ package struct WriteTree: Sendable {
     /// Looks at a row that is not written, and those below it: a mistake in them is told all the same.
     private mutating func check(_ row: RowInput, of entity: EntityModel, _ parent: PlannedRow.Parent?) {
         let fields = withoutForeignKey(row, of: entity, .update, parent)
-        violations += FieldChecks.check(fields, of: entity, nil, isCreate: false).violations.map { $0.inside(row.path) }
+        violations += FieldChecks.check(fields, of: entity, nil, isCreate: false, writer: writer(.update, on: entity))
+            .violations
+            .map { $0.inside(row.path) }
         for relation in row.relations {
             for below in relation.rows { check(below, of: relation.entity, nil) }
         }
