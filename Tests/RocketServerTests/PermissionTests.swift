@@ -856,6 +856,12 @@ struct PermissionTests {
             #expect(other["policies"][0]["conditions"][0]["holds"] == false)
             #expect(try await explain(["user": ["roles": ["LEAD"]]])["data"]["decided_by"].string == open)
             #expect(try await explain(["user": ["roles": ["admin"]]])["data"]["decided_by"] == "admin")
+            try await Self.allow(app, "update", "sale", ["clerk"], more: ["fields": ["title"], "check": []])
+            let update = try await explain([
+                "action": "update", "user": ["id": .string(clerk.id)], "id": .string(sale.other),
+            ])
+            #expect(update["data"]["allowed"] == false, "a change needs a record that can be read: \(update)")
+            #expect(update["data"]["policies"][0]["fields"].array == ["title"], "\(update)")
             #expect(try await explain([:])["data"]["allowed"] == false)
             #expect(try await explain(["id": "11111111-1111-4111-8111-111111111111"]).status == 404)
             #expect(try await explain(["entity": "sael"]).code == "UNKNOWN_ENTITY")

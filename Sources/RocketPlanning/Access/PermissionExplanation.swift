@@ -9,6 +9,7 @@ package struct PermissionExplanation: Sendable {
     private let now: Timestamp
     private let policies: [Policy]
     private let readable: RowCondition?
+    private let definitions: [String: JSONObject]
     private let key: FieldValue?
     private let id: String
 
@@ -29,6 +30,10 @@ package struct PermissionExplanation: Sendable {
         now = caller.now
         policies = caller.snapshot.policies(for: action, on: entity)
         readable = caller.readable(entity)
+        definitions = Dictionary(
+            caller.snapshot.definitions.others.filter { $0.kind == .permissions }.map { ($0.id, $0.content) },
+            uniquingKeysWith: { first, _ in first }
+        )
         key = id.flatMap { ReadPlanner.keyValue($0, entity) }
         self.id = id ?? ""
         if id != nil, key == nil { throw .recordNotFound(entity, self.id) }
@@ -87,10 +92,13 @@ package struct PermissionExplanation: Sendable {
                 conditions.append(.object(object))
             }
             if decidedBy == .null, applies, holds, isReadable { decidedBy = .string(policy.id) }
-            shown.append([
+            var object: JSONObject = [
                 "id": .string(policy.id), "roles": .array(policy.roles.map(JSONValue.string)),
                 "role_matches": .boolean(applies), "conditions": .array(conditions),
-            ])
+            ]
+            // What it asks of a changed record, and of fields, can't be decided here, and is told.
+            for name in ["check", "fields", "except"] { object[name] = definitions[policy.id]?[name] }
+            shown.append(.object(object))
         }
         return ["allowed": .boolean(decidedBy != .null), "decided_by": decidedBy, "policies": .array(shown)]
     }
