@@ -228,6 +228,9 @@ extension PlannedRow {
             guard case .field(let condition) = condition, let index = entity.index(of: condition.field.name),
                 let value = index == entity.keyIndex ? key : values[index]
             else { return true }
+            // Of an empty slug one is made.
+            let isSlug = condition.field.name == entity.slugField?.name
+            if isSlug, value.isNull || value == .text("") { return true }
             return condition.holds(of: value)
         } ?? false
     }

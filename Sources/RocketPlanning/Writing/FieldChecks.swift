@@ -154,6 +154,13 @@ struct FieldWriter: Sendable {
         readable = granted(.read).union([entity.keyIndex])
     }
 
+    /// The same for a row that is looked at and not written: what may be known of decides, and nothing is refused.
+    var looking: FieldWriter {
+        guard let writable, let readable else { return .unlimited }
+        let known = writable.union(readable)
+        return FieldWriter(writable: known, readable: known)
+    }
+
     func mayWrite(_ index: Int) -> Bool { writable?.contains(index) ?? true }
 
     /// What one may write one may know of, readable or not.

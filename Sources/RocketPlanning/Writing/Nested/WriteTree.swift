@@ -199,7 +199,7 @@ package struct WriteTree: Sendable {
     package mutating func factStatements() throws(RequestFailure) -> [SQLStatement] {
         while !frontier.isEmpty {
             for row in frontier {
-                for input in rows[row].relations where !isNewBelow(input, rows[row]) {
+                for input in rows[row].relations where asksForStored(input, rows[row]) {
                     try access.requireLink(input.side, of: rows[row].entity, to: input.entity)
                 }
             }
@@ -222,9 +222,10 @@ package struct WriteTree: Sendable {
         try planLevel()
     }
 
-    /// Whether a relation of a new row is by its own key, which nothing that is stored can tell of.
-    private func isNewBelow(_ input: RelationInput, _ row: PlannedRow) -> Bool {
-        row.action == .create && input.side.ownField(of: row.entity) == row.entity.keyIndex
+    /// Whether what is written depends on which stored rows are below, which tells of the field that they are related by.
+    private func asksForStored(_ input: RelationInput, _ row: PlannedRow) -> Bool {
+        if row.action == .create, input.side.ownField(of: row.entity) == row.entity.keyIndex { return false }
+        return !input.side.isMany || input.mode == .replace || input.rows.contains { $0.key != nil }
     }
 
     private func makeRequests() -> [FactRequest] {
@@ -471,9 +472,15 @@ package struct WriteTree: Sendable {
     /// Looks at a row that is not written, and those below it: a mistake in them is told all the same.
     private mutating func check(_ row: RowInput, of entity: EntityModel, _ parent: PlannedRow.Parent?) {
         let fields = withoutForeignKey(row, of: entity, .update, parent)
-        violations += FieldChecks.check(fields, of: entity, nil, isCreate: false, writer: writer(.update, on: entity))
-            .violations
-            .map { $0.inside(row.path) }
+        violations += FieldChecks.check(
+            fields,
+            of: entity,
+            nil,
+            isCreate: false,
+            writer: writer(.update, on: entity).looking
+        )
+        .violations
+        .map { $0.inside(row.path) }
         for relation in row.relations {
             for below in relation.rows { check(below, of: relation.entity, nil) }
         }
