@@ -134,13 +134,6 @@ package struct Access: Sendable {
         grant.isUnlimited && grantIfAny(.read, on: entity)?.isUnlimited ?? false
     }
 
-    /// The fields that the caller may read of every row that it sees; nil for all.
-    ///
-    /// - Throws: as ``grant(_:on:)``.
-    func readableFields(_ entity: EntityModel) throws(RequestFailure) -> GrantedFields? {
-        try grant(.read, on: entity).fields(of: entity)
-    }
-
     /// A field that the caller names to ask about rows.
     ///
     /// - Returns: nil where there is none as far as the caller may know.
