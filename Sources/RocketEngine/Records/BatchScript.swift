@@ -113,6 +113,7 @@ private struct BatchScript: TransactionScript {
             let index = outcomes.count
             progress.reach(index)
             if current == nil {
+                setting.slugs.beginOperation()
                 do {
                     planned = try plan(index)
                 } catch let failure as RequestFailure {

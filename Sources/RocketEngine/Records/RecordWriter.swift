@@ -50,15 +50,25 @@ package enum RecordWriter {
 final class MadeSlugs: Sendable {
     /// The slug columns for which it has made values, by table.
     private let columns = Mutex<[String: String]>([:])
-    private let tree = Mutex<WriteTree?>(nil)
+    private let written = Mutex<(tree: WriteTree, access: TreeAccess?)?>(nil)
 
-    func note(_ tree: WriteTree) { self.tree.withLock { $0 = tree } }
+    func note(_ tree: WriteTree, _ access: TreeAccess?) { written.withLock { $0 = (tree, access) } }
 
-    /// A taken value with its place in the payload; nil where there is none to tell.
+    /// What was written before was another operation's.
+    func beginOperation() { written.withLock { $0 = nil } }
+
+    /// A taken value with its place in the payload, or the refusal of one who could not have stored it; nil where there
+    /// is none to tell.
     func located(_ failure: DatabaseFailure) -> RequestFailure? {
         guard case .uniqueViolation(let table, let columns) = failure,
-            let place = tree.withLock({ $0?.place(ofTaken: columns, in: table) }), !place.path.isEmpty
+            let (tree, access) = written.withLock({ $0 })
         else { return nil }
+        do {
+            try access?.requirePossible(tree.rows, isFailing: true)
+        } catch {
+            return error
+        }
+        guard let place = tree.place(ofTaken: columns, in: table), !place.path.isEmpty else { return nil }
         return RequestFailure(
             .conflict,
             "A \(place.entity) with this \(columns.joined(separator: ", ")) exists already",

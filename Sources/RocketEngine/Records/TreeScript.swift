@@ -69,6 +69,16 @@ struct TreeScript: TransactionScript {
     }
 
     mutating func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
+        do {
+            return try step(results)
+        } catch let failure as RequestFailure where failure.code == .conflict {
+            // A conflict would tell of rows to one who could not have stored what this is about.
+            try access?.requirePossible(tree.rows, isFailing: true)
+            throw failure
+        }
+    }
+
+    private mutating func step(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
         switch state {
         case .start:
             return try start()
@@ -222,7 +232,7 @@ struct TreeScript: TransactionScript {
             for entity in slugs.entities { made.note(entity) }
             slugs.apply(to: &tree)
         }
-        made.note(tree)
+        made.note(tree, access)
         outbox = recorder.statements(tree.effects, of: tree)
         writer = TreeWriter(tree, stored: stored)
         return try writeMore(after: cascade?.changes ?? [])

@@ -111,17 +111,19 @@ package struct TreeAccess: Sendable {
     /// Refuses rows that can't be the caller's to store, whatever the tables say of them: a conflict would tell of values
     /// that the caller could never have stored. What only the database knows is asked afterwards.
     ///
+    /// - Parameter isFailing: the write fails anyhow, and all that is open is what its caller is told. Fields that it
+    ///   leaves alone count as they are stored then, though a table may fill them in by itself.
     /// - Throws: 403 with the row that may not be stored so.
-    package func requirePossible(_ planned: [PlannedRow]) throws(RequestFailure) {
+    package func requirePossible(_ planned: [PlannedRow], isFailing: Bool = false) throws(RequestFailure) {
         for group in try Self.groups(planned, access, from: 0, { $0.action != .delete }) {
             for index in group.rows {
                 let row = planned[index]
                 let before = group.grant.action == .update ? held[index] : nil
                 let possible = group.grant.alternatives.enumerated().map { place, alternative in
                     guard before?[place] ?? true else { return false }
-                    guard group.grant.action == .update else { return row.mayMeet(alternative.conditions) }
+                    guard group.grant.action == .update else { return row.mayMeet(alternative.conditions, isFailing: isFailing) }
                     guard let check = alternative.check else { return true }
-                    return row.mayMeet(check)
+                    return row.mayMeet(check, isFailing: isFailing)
                 }
                 guard possible.contains(true) else {
                     throw .rowForbidden(group.grant.action, group.entity, at: row.path, isAfter: true)
@@ -222,11 +224,12 @@ package struct TreeAccess: Sendable {
 }
 
 extension PlannedRow {
-    /// Whether conditions may hold of what is written; nil for what can't. What is not written may be the table's to fill in.
-    fileprivate func mayMeet(_ conditions: [RowCondition]?) -> Bool {
+    /// Whether conditions may hold of what is written; nil for what can't. What is not written may be the table's to fill
+    /// in, unless the write fails.
+    fileprivate func mayMeet(_ conditions: [RowCondition]?, isFailing: Bool) -> Bool {
         conditions?.allSatisfy { condition in
             guard case .field(let condition) = condition, let index = entity.index(of: condition.field.name),
-                let value = index == entity.keyIndex ? key : values[index]
+                let value = isFailing || index == entity.keyIndex ? value(index) : values[index]
             else { return true }
             // Of an empty slug one is made.
             let isSlug = condition.field.name == entity.slugField?.name
