@@ -121,8 +121,8 @@ package struct TreeAccess: Sendable {
                 let before = group.grant.action == .update ? held[index] : nil
                 let possible = group.grant.alternatives.enumerated().map { place, alternative in
                     guard before?[place] ?? true else { return false }
-                    guard group.grant.action == .update else { return row.mayMeet(alternative.conditions, isFailing: isFailing) }
-                    guard let check = alternative.check else { return true }
+                    let isUpdate = group.grant.action == .update
+                    guard let check = isUpdate ? alternative.check : alternative.conditions else { return isUpdate }
                     return row.mayMeet(check, isFailing: isFailing)
                 }
                 guard possible.contains(true) else {
@@ -224,8 +224,8 @@ package struct TreeAccess: Sendable {
 }
 
 extension PlannedRow {
-    /// Whether conditions may hold of what is written; nil for what can't. What is not written may be the table's to fill
-    /// in, unless the write fails.
+    /// Whether conditions may hold of what is written; nil for what can't. What is not written may be the table's to
+    /// fill in, unless the write fails.
     fileprivate func mayMeet(_ conditions: [RowCondition]?, isFailing: Bool) -> Bool {
         conditions?.allSatisfy { condition in
             guard case .field(let condition) = condition, let index = entity.index(of: condition.field.name),
