@@ -52,6 +52,19 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
+        // What is done after a commit, and every call to the outside.
+        .target(
+            name: "RocketAutomation",
+            dependencies: [
+                "RocketModel", "RocketPlanning", "RocketDatabase", "RocketEngine",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
         .target(
             name: "RocketServer",
             dependencies: [
@@ -67,7 +80,7 @@ let package = Package(
         .executableTarget(
             name: "rocket",
             dependencies: [
-                "RocketModel", "RocketPlanning", "RocketDatabase", "RocketEngine", "RocketServer",
+                "RocketModel", "RocketPlanning", "RocketDatabase", "RocketEngine", "RocketAutomation", "RocketServer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -92,8 +105,10 @@ let package = Package(
         .target(
             name: "RocketTestSupport",
             dependencies: [
-                "RocketModel", "RocketPlanning", "RocketDatabase", "RocketEngine", "RocketServer",
+                "RocketModel", "RocketPlanning", "RocketDatabase", "RocketEngine", "RocketAutomation", "RocketServer",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
@@ -115,8 +130,8 @@ let package = Package(
         .testTarget(
             name: "RocketServerTests",
             dependencies: [
-                "RocketModel", "RocketExpression", "RocketPlanning", "RocketDatabase", "RocketEngine", "RocketServer",
-                "RocketTestSupport",
+                "RocketModel", "RocketExpression", "RocketPlanning", "RocketDatabase", "RocketEngine",
+                "RocketAutomation", "RocketServer", "RocketTestSupport",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Hummingbird", package: "hummingbird"),

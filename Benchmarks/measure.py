@@ -130,13 +130,18 @@ class Server:
             self.process.wait()
 
     def cpu_seconds(self):
-        """utime and stime of proc(5), counted from behind the name, which may hold spaces."""
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+        return cpu_seconds(self.process.pid)
 
-    def memory_megabytes(self):
+    def memory_megabytes(self, kind="VmHWM"):
+        """The most that there was; with VmRSS what is there now."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
-        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{kind}:")) / 1024
+
+
+def cpu_seconds(pid):
+    """utime and stime of proc(5), counted from behind the name, which may hold spaces."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
 
 def free_port():
@@ -214,6 +219,28 @@ def on_connections(port, token, count, work):
 # MARK: measuring
 
 
+def run_wrk(name, server, script, seconds, directory, environment):
+    """One run of wrk with its figures, and the CPU that the server took for it. An answer that is not 2xx ends all."""
+    out = directory / "run.json"
+    out.unlink(missing_ok=True)
+    before = server.cpu_seconds()
+    done = subprocess.run(
+        ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s", "-s", str(script),
+         f"http://127.0.0.1:{server.port}"],
+        env=os.environ | environment | {"OUT": str(out)}, capture_output=True, text=True, check=False,
+    )
+    cpu = server.cpu_seconds() - before
+    if done.returncode != 0 or not out.exists():
+        fail(f"{name}: wrk: {done.stdout}{done.stderr}")
+    result = json.loads(out.read_text(encoding="utf-8"))
+    # wrk counts a status from 400 as an error; Rocket and hello answer no 1xx or 3xx.
+    if result["refused"] or result["broken"]:
+        fail(f"{name}: {result['refused']} answers were not 2xx, {result['broken']} connections failed")
+    if not result["requests"]:
+        fail(f"{name}: no request was answered in {seconds} s")
+    return result | {"per_second": result["requests"] / result["seconds"], "cpu_us": cpu / result["requests"] * 1e6}
+
+
 class Bench:
     def __init__(self, rocket, hello, directory, seconds):
         self.rocket, self.hello, self.directory, self.seconds = rocket, hello, directory, seconds
@@ -256,32 +283,15 @@ class Bench:
         server, run = self.server(call), next(self.runs)
         token = "" if call == HELLO else sign_in(self.rocket)
         self.check(call, token)
-        out = self.directory / f"run-{run}.json"
         ids = self.directory / ("customers.txt" if call == CREATE else "tickets.txt")
-        environment = os.environ | {
+        environment = {
             "MODE": call, "CALL_PATH": self.path(call), "TOKEN": token, "RUN": str(run), "SEED": str(run),
-            "IDS": str(ids), "OUT": str(out), "DESCRIPTION": DESCRIPTION,
+            "IDS": str(ids), "DESCRIPTION": DESCRIPTION,
         }
         rows_before = self.total() if call == CREATE else 0
-        cpu_before = server.cpu_seconds()
-        wrk = subprocess.run(
-            ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s", "-s", str(self.script),
-             f"http://127.0.0.1:{server.port}"],
-            env=environment, capture_output=True, text=True, check=False,
-        )
-        cpu = server.cpu_seconds() - cpu_before
-        if wrk.returncode != 0 or not out.exists():
-            fail(f"wrk: {wrk.stdout}{wrk.stderr}")
-        result = json.loads(out.read_text(encoding="utf-8"))
-        # wrk counts a status from 400 as an error; Rocket and hello answer no 1xx or 3xx.
-        if result["refused"] or result["broken"]:
-            fail(f"{call}: {result['refused']} answers were not 2xx, {result['broken']} connections failed")
-        if not result["requests"]:
-            fail(f"{call}: no request was answered in {seconds} s")
+        result = run_wrk(call, server, self.script, seconds, self.directory, environment)
         if call == CREATE and self.total() - rows_before < result["requests"]:
             fail(f"{call}: {result['requests']} were acknowledged, {self.total() - rows_before} rows are there")
-        result["per_second"] = result["requests"] / result["seconds"]
-        result["cpu_us"] = cpu / result["requests"] * 1e6
         return result
 
     def total(self):

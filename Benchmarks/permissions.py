@@ -16,12 +16,11 @@ import pathlib
 import platform
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-from measure import CONNECTIONS, REPORT, ROOT, Client, Server, fail, free_port, on_connections, sign_in
+from measure import REPORT, ROOT, Client, Server, fail, free_port, on_connections, run_wrk, sign_in
 
 APP, ROWS, TRIES = "bench", 2_000, 200
 ADMIN, OPEN, TWO = "administrator", "policy without conditions", "policy of two conditions"
@@ -92,19 +91,8 @@ class Bench:
         token = self.token(name)
         if call == LIST and Client(self.rocket.port, token).call("GET", self.paths[LIST][0])["meta"]["total"] != ROWS:
             fail(f"{name} does not see all tickets")
-        out = self.directory / "run.json"
-        environment = os.environ | {"PATHS": str(self.directory / f"{call}.txt"), "TOKEN": token, "OUT": str(out)}
-        before = self.rocket.cpu_seconds()
-        done = subprocess.run(
-            ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s",
-             "-s", str(self.directory / "read.lua"), f"http://127.0.0.1:{self.rocket.port}"],
-            env=environment, capture_output=True, text=True, check=False,
-        )
-        cpu = self.rocket.cpu_seconds() - before
-        result = json.loads(out.read_text(encoding="utf-8")) if done.returncode == 0 and out.exists() else None
-        if not result or result["refused"] or result["broken"]:
-            fail(f"{name}: {done.stdout}{done.stderr}{result}")
-        return {"per_second": result["requests"] / result["seconds"], "cpu_us": cpu / result["requests"] * 1e6}
+        environment = {"PATHS": str(self.directory / f"{call}.txt"), "TOKEN": token}
+        return run_wrk(name, self.rocket, self.directory / "read.lua", seconds, self.directory, environment)
 
     def sign_ins(self):
         """Milliseconds of wrong sign-ins, for e-mails that are there and that are not, in turns."""

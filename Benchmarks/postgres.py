@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 
-from measure import CONNECTIONS, PAGE, REPORT, ROOT, Client, Server, fail, free_port, on_connections, sign_in
+from measure import CONNECTIONS, PAGE, REPORT, ROOT, Client, Server, fail, free_port, on_connections, run_wrk, sign_in
 
 APP, ITEMS = "bench", 10_000
 GET, LIST, CREATE, UPDATE = "get by id", f"list of {PAGE}", "create", "update"
@@ -155,26 +155,10 @@ class Bench:
     def measure(self, call, seconds):
         self.ask(call)
         self.runs += 1
-        out = self.directory / f"run-{self.runs}.json"
-        environment = os.environ | {
+        environment = {
             "MODE": call, "CALL_PATH": self.path(call), "TOKEN": sign_in(self.rocket), "SEED": str(self.runs),
-            "OUT": str(out),
         }
-        cpu = self.rocket.cpu_seconds()
-        wrk = subprocess.run(
-            ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s", "-s", str(self.script),
-             f"http://127.0.0.1:{self.rocket.port}"],
-            env=environment, capture_output=True, text=True, check=False,
-        )
-        cpu = self.rocket.cpu_seconds() - cpu
-        if wrk.returncode or not out.exists():
-            fail(f"wrk: {wrk.stdout}{wrk.stderr}")
-        result = json.loads(out.read_text(encoding="utf-8"))
-        if result["refused"] or result["broken"]:
-            fail(f"{call}: {result['refused']} answers were not 2xx, {result['broken']} connections failed")
-        return result | {
-            "per_second": result["requests"] / result["seconds"], "cpu_us": cpu / max(1, result["requests"]) * 1e6
-        }
+        return run_wrk(call, self.rocket, self.script, seconds, self.directory, environment)
 
     def run(self, repetitions, calls):
         runs = {}

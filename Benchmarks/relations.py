@@ -19,12 +19,11 @@ import platform
 import re
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-from measure import CONNECTIONS, REPORT, ROOT, Client, Server, fail, free_port, on_connections, sign_in
+from measure import REPORT, ROOT, Client, Server, fail, free_port, on_connections, run_wrk, sign_in
 from postgres import psql
 
 APP, LINES, ORDERS, CUSTOMERS = "bench", 100, 2_000, 200
@@ -129,17 +128,9 @@ class Bench:
         return {name: statistics.median(results) for name, results in runs.items()}
 
     def wrk(self, name, seconds):
-        out = self.directory / "run.json"
-        environment = os.environ | {"CALL_PATH": PATHS[name], "TOKEN": sign_in(self.rocket), "OUT": str(out)}
-        done = subprocess.run(
-            ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s",
-             "-s", str(self.directory / "list.lua"), f"http://127.0.0.1:{self.rocket.port}"],
-            env=environment, capture_output=True, text=True, check=False,
-        )
-        result = json.loads(out.read_text(encoding="utf-8")) if done.returncode == 0 and out.exists() else None
-        if not result or result["refused"] or result["broken"]:
-            fail(f"{name}: {done.stdout}{done.stderr}{result}")
-        return result["requests"] / result["seconds"]
+        environment = {"CALL_PATH": PATHS[name], "TOKEN": sign_in(self.rocket)}
+        script = self.directory / "list.lua"
+        return run_wrk(name, self.rocket, script, seconds, self.directory, environment)["per_second"]
 
     def statements(self):
         """How many statements each call sends to its tables, and in how many batches beside BEGIN and COMMIT."""

@@ -13,11 +13,10 @@ import pathlib
 import platform
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 
-from measure import CONNECTIONS, REPORT, ROOT, Client, Server, fail, free_port, sign_in
+from measure import REPORT, ROOT, Client, Server, fail, free_port, run_wrk, sign_in
 
 APP = "bench"
 FIELDS = {
@@ -84,22 +83,10 @@ class Bench:
         (directory / "create.lua").write_text(SCRIPT, encoding="utf-8")
 
     def measure(self, name, seconds):
-        out = self.directory / "run.json"
-        environment = os.environ | {
-            "CALL_PATH": f"/api/{APP}/{ENTITIES[name]}", "TOKEN": sign_in(self.rocket), "OUT": str(out),
-            "BODY": json.dumps(BODY),
+        environment = {
+            "CALL_PATH": f"/api/{APP}/{ENTITIES[name]}", "TOKEN": sign_in(self.rocket), "BODY": json.dumps(BODY),
         }
-        before = self.rocket.cpu_seconds()
-        done = subprocess.run(
-            ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s",
-             "-s", str(self.directory / "create.lua"), f"http://127.0.0.1:{self.rocket.port}"],
-            env=environment, capture_output=True, text=True, check=False,
-        )
-        cpu = self.rocket.cpu_seconds() - before
-        result = json.loads(out.read_text(encoding="utf-8")) if done.returncode == 0 and out.exists() else None
-        if not result or result["refused"] or result["broken"]:
-            fail(f"{name}: {done.stdout}{done.stderr}{result}")
-        return {"per_second": result["requests"] / result["seconds"], "cpu_us": cpu / result["requests"] * 1e6}
+        return run_wrk(name, self.rocket, self.directory / "create.lua", seconds, self.directory, environment)
 
 
 def main():

@@ -69,15 +69,16 @@ class Client:
 class Server:
     """One process of the server, from start to end."""
 
-    def __init__(self, rocket, directory, port):
+    def __init__(self, rocket, directory, port, database_url=None):
         # The configuration is the defaults: nothing of the caller's environment, and no app.yaml of its folder.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ROCKET_")}
         environment["ROCKET_LOG_LEVEL"] = "warning"
         self.port = port or free_port()
         self.log = open(directory / "server.log", "a", encoding="utf-8")
+        where = ["--database-url", database_url] if database_url else ["--data-dir", directory / "data"]
         begin = time.monotonic()
         self.process = subprocess.Popen(
-            [rocket, "serve", "--port", str(self.port), "--data-dir", directory / "data"],
+            [rocket, "serve", "--port", str(self.port), *where],
             cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
         )
         self.ready_seconds = self.wait_until_ready(begin)

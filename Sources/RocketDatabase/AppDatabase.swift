@@ -20,9 +20,16 @@ package enum TransactionStep<Outcome: Sendable>: Sendable {
     /// Run these in order and commit, then ask for the outcome: the next step is ``done(_:)``. On a database across
     /// a network it saves a round trip. An error that the script throws after it no longer rolls anything back.
     case finish([SQLStatement])
+    /// Await this outside the database, with the transaction open, then ask again, without results. It is for writes only,
+    /// and what has called is never run again from the start, but for once on a store where writers share a transaction:
+    /// there the script is rolled back before its first call is made, and run by itself.
+    case call(OutsideCall)
     /// Commit, and give this to the caller.
     case done(Outcome)
 }
+
+/// What a transaction waits for; where it puts what it has learned is its own business.
+package typealias OutsideCall = @Sendable () async -> Void
 
 /// How a write shares the store with other writes.
 package enum WriteMode: Sendable {

@@ -21,6 +21,7 @@ package struct RocketResponder: HTTPResponder {
         PlatformRoutes.add(to: &table)
         MetadataRoutes.add(to: &table)
         UserRoutes.add(to: &table)
+        WebhookLogRoutes.add(to: &table)
         RecordRoutes.add(to: &table)
         self.table = table
         self.services = services

@@ -6,12 +6,14 @@ package struct ServerServices: Sendable {
     package let apps: AppRegistry
     package let tokens: AccessTokens
     package let settings: ServerSettings
+    package let secretBox: SecretBox
     package var dependencies: EngineDependencies { apps.dependencies }
     package var logger: Logger { apps.dependencies.logger }
 
     package init(apps: AppRegistry, secrets: Secrets, settings: ServerSettings) {
         self.apps = apps
         self.settings = settings
+        secretBox = SecretBox(secrets)
         tokens = AccessTokens(secrets: secrets, dependencies: apps.dependencies)
     }
 }

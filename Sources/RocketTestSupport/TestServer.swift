@@ -1,6 +1,7 @@
 package import Foundation
 package import HTTPTypes
 import Logging
+package import RocketAutomation
 package import RocketDatabase
 package import RocketEngine
 package import RocketModel
@@ -11,6 +12,9 @@ package final class TestServer: Sendable {
     package let clock = TestClock()
     package let responder: RocketResponder
     package let apps: AppRegistry
+    /// Sends nothing by itself: a test says when.
+    package let deliveries: Deliveries
+    private let sender: CallSender
     package let secrets = Secrets(
         jwt: "test-jwt-secret-of-at-least-32-bytes",
         platformJWT: "test-platform-secret-of-32-bytes!",
@@ -49,11 +53,11 @@ package final class TestServer: Sendable {
         do {
             try await test(testServer)
         } catch {
-            await testServer.apps.close()
+            await testServer.close()
             try await store.remove(directory)
             throw error
         }
-        await testServer.apps.close()
+        await testServer.close()
         try await store.remove(directory)
     }
 
@@ -76,8 +80,8 @@ package final class TestServer: Sendable {
             task.cancel()
             await task.value
         }
-        await first.apps.close()
-        await second.apps.close()
+        await first.close()
+        await second.close()
         try await TestStore.postgres.remove(directory)
         try outcome.get()
     }
@@ -98,7 +102,21 @@ package final class TestServer: Sendable {
             settings: settings,
             dependencies: dependencies
         )
+        sender = CallSender(
+            addresses: CallAddresses(refusesInner: false),
+            templates: HeaderTemplate(environment: ["SHOWN": "from the environment"]),
+            secretBox: SecretBox(secrets),
+            now: { clock.now() }
+        )
+        var calls = DeliverySettings()
+        calls.timeout = .milliseconds(1500)
+        deliveries = Deliveries(apps: apps, sender: sender, settings: calls)
         responder = RocketResponder(services: ServerServices(apps: apps, secrets: secrets, settings: server))
+    }
+
+    private func close() async {
+        await sender.close()
+        await apps.close()
     }
 
     // MARK: requests
@@ -215,6 +233,11 @@ package struct TestApp: Sendable {
 
     package func delete(_ path: String, headers: HTTPFields = [:]) async throws -> TestAnswer {
         try await send(.delete, path, headers: headers)
+    }
+
+    /// Makes the calls that are due now.
+    package func deliver() async throws {
+        try await server.apps.withApp(name) { try await server.deliveries.sendDue(in: $0) }
     }
 
     /// Makes an entity with a generated UUID key and these fields beside it.

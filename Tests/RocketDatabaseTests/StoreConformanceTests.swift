@@ -233,7 +233,7 @@ struct StoreConformanceTests {
                 "SELECT \"value\" FROM \"_meta\" WHERE \"key\" = 'schema_version'",
                 output: .values
             )
-            #expect(try await database.read([version])[0].rows == [[.integer(4)]])
+            #expect(try await database.read([version])[0].rows == [[.integer(5)]])
             _ = try await database.write([
                 SQLStatement("UPDATE \"_meta\" SET \"value\" = 999 WHERE \"key\" = 'schema_version'")
             ])

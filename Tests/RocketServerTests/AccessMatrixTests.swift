@@ -104,6 +104,7 @@ private enum Thing: String, CaseIterable {
     case rules
     case machines = "state-machines"
     case permissions
+    case webhooks
     case users
     case platformUsers = "/api/_platform/users"
     case apps = "/api/_platform/apps"
@@ -160,6 +161,10 @@ private struct Stage {
         let thing = Self.thing(of: route)
         var path = route.path.replacing(":app", with: "shop").replacing(":entity", with: "note")
         path = path.replacing(":email", with: "admin@localhost")
+        // There are none, and whoever may see them is told so.
+        if path.contains("/webhook-logs/") {
+            path = path.replacing(":id", with: "11111111-1111-4111-8111-111111111111")
+        }
         if let thing, path.contains("/:") {
             let isDeleted = path.hasSuffix("/restore")
             let id = try await self.id(of: thing, isDeleted: isDeleted)
@@ -237,6 +242,7 @@ private struct Stage {
         case .rules: return Self.rule
         case .machines: return Self.machine(isKept)
         case .permissions: return Self.permission
+        case .webhooks: return Self.webhook
         case .users, .platformUsers: return ["email": .string("\(name)@x.example"), "password": "password1"]
         case .apps: return ["name": .string(name)]
         case .records: return ["title": "new"]
@@ -268,12 +274,14 @@ private struct Stage {
 
     private static let permission: JSONValue = ["entity": "note", "action": "read", "roles": ["nobody"]]
 
+    private static let webhook: JSONValue = ["entity": "line", "url": "http://127.0.0.1:9/never"]
+
     // MARK: bodies
 
     private mutating func body(of route: AccessMatrixTests.Route, _ thing: Thing?) async throws -> JSONValue? {
         let path = route.path
         switch (route.method, path.split(separator: "/").last) {
-        case ("GET", _), ("DELETE", _), (_, "restore"): return nil
+        case ("GET", _), ("DELETE", _), (_, "restore"), (_, "retry"): return nil
         case (_, "login"): return Self.credentials(path)
         case (_, "refresh"):
             let login = path.replacing(":app", with: "shop").replacing("refresh", with: "login")
@@ -310,6 +318,7 @@ private struct Stage {
         case .rules: Self.rule
         case .machines: Self.machine(true)
         case .permissions: Self.permission
+        case .webhooks: Self.webhook
         case .users, .platformUsers: ["attributes": [:]]
         case .records: ["title": "changed"]
         case .apps: nil

@@ -14,12 +14,17 @@ struct ImportWallTests {
         "RocketPlanning": ["RocketModel", "RocketExpression"],
         "RocketDatabase": ["RocketModel", "RocketPlanning", "Logging", "GRDB", "GRDBSQLite", "CLibpq", "CEpoll"],
         "RocketEngine": ["RocketModel", "RocketPlanning", "RocketDatabase", "Logging", "Crypto", "CCrypt"],
+        "RocketAutomation": [
+            "RocketModel", "RocketPlanning", "RocketDatabase", "RocketEngine", "AsyncHTTPClient", "NIOCore",
+            "NIOHTTP1", "NIOPosix", "Crypto", "Logging",
+        ],
         "RocketServer": [
             "RocketModel", "RocketPlanning", "RocketEngine", "Hummingbird", "HTTPTypes", "NIOCore", "NIOHTTPTypes",
             "JWTKit", "Logging",
         ],
         "rocket": [
-            "RocketModel", "RocketPlanning", "RocketDatabase", "RocketEngine", "RocketServer", "ArgumentParser",
+            "RocketModel", "RocketPlanning", "RocketDatabase", "RocketEngine", "RocketAutomation", "RocketServer",
+            "ArgumentParser",
             "AsyncHTTPClient",
             "Configuration", "Hummingbird", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1", "NIOPosix",
             "ServiceLifecycle",

@@ -12,6 +12,8 @@ final class PostgresReactor: Sendable {
         case close(PoolID, CheckedContinuation<Void, Never>)
         case resolved(SessionID, [String])
         case stepped(RunID, attempt: Int, Result<TransactionMachine.Step, any Error>)
+        /// What a script has waited for is there.
+        case called(RunID)
         case listen(PostgresTarget, channel: String, @Sendable (String) -> Void)
         case stop(CheckedContinuation<Void, Never>)
     }
@@ -88,7 +90,7 @@ final class PostgresReactor: Sendable {
             switch message {
             case .submit(let script, _, _, _): script.fail(DatabaseFailure.unavailable(cause: "the server stops"))
             case .close(_, let continuation), .stop(let continuation): continuation.resume()
-            case .open, .resolved, .stepped, .listen: break
+            case .open, .resolved, .stepped, .called, .listen: break
             }
         }
     }
@@ -268,6 +270,10 @@ private final class ReactorCore {
             case .success(let step): take(step, id)
             case .failure(let error): threw(error, id)
             }
+        case .called(let id):
+            // The run is gone where its connection was lost meanwhile.
+            guard let script = runs[id]?.script else { return }
+            step(id, script) { try script.proceed([]) }
         case .listen(let target, let channel, let body):
             listener = Listener(target: target, channel: channel, body: body)
             connectListener()
@@ -538,6 +544,11 @@ private final class ReactorCore {
         guard let run = runs[id] else { return }
         switch command {
         case .send(let batch): send(batch, .run(id), run.session)
+        case .call(let call):
+            Task { [reactor] in
+                await call()
+                reactor.post(.called(id))
+            }
         case .succeed:
             leave(id, run.session)
             run.script.succeed()

@@ -46,6 +46,7 @@ final class ScriptRun<Script: TransactionScript>: WaitingScript {
             switch try state.running.next(results) {
             case .run(let statements): return .run(try Self.sendable(statements))
             case .finish(let statements): return .finish(try Self.sendable(statements))
+            case .call(let call): return .call(call)
             case .done(let outcome):
                 state.outcome = outcome
                 return .done

@@ -35,11 +35,14 @@ struct TransactionMachine {
     enum Step: Sendable {
         case run([SQLStatement])
         case finish([SQLStatement])
+        case call(OutsideCall)
         case done
     }
 
     enum Command {
         case send(StatementBatch)
+        /// Await it, then give the script its next step.
+        case call(OutsideCall)
         /// The script is at its end, and what it did holds.
         case succeed
         /// Nothing of it holds; the connection is free after the batch, if there is one.
@@ -63,6 +66,8 @@ struct TransactionMachine {
     /// Whether a BEGIN was sent, and so a ROLLBACK is due where something fails.
     private var hasBegun = false
     private(set) var attempts = 1
+    /// What was said outside can't be taken back, so it is not said twice.
+    private var hasCalled = false
     /// Whether the transaction waits for its turn among those of its database that write in several steps: where they
     /// lock the same rows in different orders, that is far quicker than to find each deadlock after a second.
     var takesTurns = false
@@ -96,6 +101,12 @@ struct TransactionMachine {
         case (.finish(let statements), .open):
             phase = .committing(hasOutcome: false)
             return .send(batch(statements, closing: [SQLStatement("COMMIT")]))
+        case (.call(let call), .fresh), (.call(let call), .open):
+            guard mode != .read else {
+                return .fail(DatabaseFailure.fault(cause: "a read calls outside"), cleanUp: nil)
+            }
+            hasCalled = true
+            return .call(call)
         case (_, .committing), (_, .committed):
             return .fail(DatabaseFailure.fault(cause: "a script went on after its end"), cleanUp: nil)
         }
@@ -126,7 +137,7 @@ struct TransactionMachine {
         let cleanUp = rollback
         switch error.remedy(wasPreparedEarlier: wasPreparedEarlier) {
         case .tryAgain, .prepareAgain:
-            guard attempts < Self.maximumAttempts, mode != .bare else {
+            guard attempts < Self.maximumAttempts, mode != .bare, !hasCalled else {
                 return .fail(DatabaseFailure.overloaded, cleanUp: cleanUp)
             }
             hasLostRace = error.remedy(wasPreparedEarlier: wasPreparedEarlier) == .tryAgain
@@ -151,7 +162,7 @@ struct TransactionMachine {
                 : .fail(DatabaseFailure.outcomeUnknown(cause: cause), cleanUp: nil)
         }
         // A read leaves nothing behind, so it can be asked again; once, as every connection may be as broken.
-        guard attempts < 2 else { return .fail(DatabaseFailure.unavailable(cause: cause), cleanUp: nil) }
+        guard attempts < 2, !hasCalled else { return .fail(DatabaseFailure.unavailable(cause: cause), cleanUp: nil) }
         startOver()
         return .startOver(cleanUp: nil)
     }

@@ -20,14 +20,23 @@ struct SQLiteAccess: ~Copyable {
         sqlite3_get_autocommit(database.sqliteConnection) == 0
     }
 
-    /// Runs a script to its end within the transaction that is open.
-    func run<Script: TransactionScript>(_ script: Script, mode: WriteMode) throws -> Script.Outcome {
+    /// Where a script has come to without leaving the database.
+    enum Progress<Outcome> {
+        case done(Outcome)
+        case calls(OutsideCall)
+    }
+
+    /// Runs a script within the transaction that is open, to its end or to its next call.
+    func advance<Script: TransactionScript>(
+        _ script: inout Script,
+        mode: WriteMode
+    ) throws -> Progress<Script.Outcome> {
         deadline.restart(isUnbounded: mode == .alone)
-        var script = script
         var results: [StatementResult] = []
         while true {
             switch try script.next(results) {
-            case .done(let outcome): return outcome
+            case .done(let outcome): return .done(outcome)
+            case .call(let call): return .calls(call)
             case .run(let statements), .finish(let statements): results = try statements.map { try run($0) }
             }
         }
@@ -43,6 +52,7 @@ struct SQLiteAccess: ~Copyable {
         while true {
             switch try script.next(results) {
             case .done(let outcome): return outcome
+            case .call: throw DatabaseFailure.fault(cause: "a read calls outside")
             case .finish(let statements) where statements.count == 1: results = [try run(statements[0])]
             case .run(let statements), .finish(let statements):
                 if !isOpen {

@@ -19,7 +19,8 @@ final class SQLiteConnection: Sendable {
         configuration.label = "rocket.sqlite"
         configuration.foreignKeysEnabled = true
         configuration.busyMode = .timeout(5)
-        // A batch leaves its transaction open between two statements of its own, never between two closures.
+        // A batch leaves its transaction open between two statements of its own, a writer that calls outside between two
+        // closures as well: nothing else is scheduled on its connection until it is back.
         configuration.allowsUnsafeTransactions = true
         switch role {
         case .reader:
@@ -57,6 +58,13 @@ final class SQLiteConnection: Sendable {
     /// Ends the script that runs, for a server that must not wait for it.
     func interrupt() {
         deadline.cancel()
+    }
+
+    /// Waits for all that is scheduled.
+    func settle() async {
+        await withCheckedContinuation { continuation in
+            queue.asyncWriteWithoutTransaction { _ in continuation.resume() }
+        }
     }
 
     func close() async {

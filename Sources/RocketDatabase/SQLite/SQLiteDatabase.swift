@@ -1,5 +1,6 @@
 package import Logging
 package import RocketPlanning
+import Synchronization
 
 // The embedded store. One connection writes (and checkpoints: SQLite before 3.51.3 can corrupt a write-ahead log
 // that two connections checkpoint); the others only read. Callers that wait share a turn: reads a wake-up of a
@@ -33,6 +34,8 @@ package final class SQLiteDatabase: AppDatabase {
     private let readers: [SQLiteConnection]
     private let writes: TurnQueue
     private let reads: TurnQueue
+    /// The writer that waits for an answer from outside.
+    private let waiting = Mutex<Task<Void, Never>?>(nil)
 
     /// Opens the file, making it where it is not there.
     ///
@@ -86,7 +89,41 @@ package final class SQLiteDatabase: AppDatabase {
         while true {
             let turns = writes.take(upTo: Self.maximumBatch, worker: 0)
             guard !turns.isEmpty else { return }
-            WriteBatch.run(turns, connection)
+            let callers = WriteBatch.run(turns, connection)
+            guard callers.isEmpty else { return run(callers[...], connection, begins: true) }
+        }
+    }
+
+    /// Runs writers that call outside, each in a commit of its own, then goes on with the others. While one waits for its
+    /// answer its transaction stays open and the connection's queue is free; the worker counts as awake all the while, so
+    /// that nobody else is let onto the connection.
+    ///
+    /// - Parameter begins: whether the first of them has yet to begin.
+    private func run(_ callers: ArraySlice<any Turn>, _ connection: borrowing SQLiteAccess, begins: Bool) {
+        guard let caller = callers.first else { return drainWrites(connection) }
+        do {
+            if begins { try connection.execute("BEGIN IMMEDIATE") }
+            if let call = try caller.advanceWriting(connection) {
+                return wait(for: call) { connection in self.run(callers, connection, begins: false) }
+            }
+            try connection.execute("COMMIT")
+            caller.succeed()
+        } catch {
+            connection.rollBack()
+            caller.fail(with: error)
+        }
+        run(callers.dropFirst(), connection, begins: true)
+    }
+
+    private func wait(
+        for call: @escaping OutsideCall,
+        then goOn: @escaping @Sendable (borrowing SQLiteAccess) -> Void
+    ) {
+        waiting.withLock { waiting in
+            waiting = Task {
+                await call()
+                writer.schedule(goOn)
+            }
         }
     }
 
@@ -97,6 +134,12 @@ package final class SQLiteDatabase: AppDatabase {
         for turn in writes.close() + reads.close() { turn.fail(.unavailable(cause: "the database is closed")) }
         // Whoever closes has waited for requests as long as it would; what still runs rolls back and is told so.
         for connection in readers + [writer] { connection.interrupt() }
+        // It comes back to a connection that runs nothing any more, and rolls back.
+        while let task = waiting.withLock({ $0.take() }) {
+            task.cancel()
+            await task.value
+            await writer.settle()
+        }
         // Readers first: the last connection to close checkpoints, and only the writer may.
         for reader in readers { await reader.close() }
         await writer.close()

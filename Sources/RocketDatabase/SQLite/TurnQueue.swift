@@ -7,11 +7,15 @@ protocol Turn: Sendable {
     var mode: WriteMode { get }
     /// Runs a reading script and answers the caller.
     func runReading(_ access: borrowing SQLiteAccess)
-    /// Runs a writing script and keeps its outcome until ``succeed()`` or ``fail(_:)``.
+    /// Runs a writing script, from the start or from where it has called, and keeps its outcome until ``succeed()`` or
+    /// ``fail(_:)``.
     ///
+    /// - Returns: what it must wait for before it goes on; nil at its end.
     /// - Throws: what made the script fail.
-    func runWriting(_ access: borrowing SQLiteAccess) throws
-    /// The commit holds: gives the caller the outcome of ``runWriting(_:)``.
+    func advanceWriting(_ access: borrowing SQLiteAccess) throws -> OutsideCall?
+    /// Forgets how far the script has come.
+    func startOver()
+    /// The commit holds: gives the caller the outcome of ``advanceWriting(_:)``.
     func succeed()
     func fail(_ failure: DatabaseFailure)
     func fail(with error: any Error)
@@ -134,6 +138,8 @@ final class ScriptTurn<Script: TransactionScript>: Turn {
     private let script: Script
     private let continuation: CheckedContinuation<Script.Outcome, any Error>
     private let outcome = Mutex<Script.Outcome?>(nil)
+    /// The script where it has called.
+    private let running = Mutex<Script?>(nil)
 
     init(_ script: Script, _ mode: WriteMode, _ continuation: CheckedContinuation<Script.Outcome, any Error>) {
         self.script = script
@@ -149,9 +155,20 @@ final class ScriptTurn<Script: TransactionScript>: Turn {
         }
     }
 
-    func runWriting(_ access: borrowing SQLiteAccess) throws {
-        let result = try access.run(script, mode: mode)
-        outcome.withLock { $0 = result }
+    func advanceWriting(_ access: borrowing SQLiteAccess) throws -> OutsideCall? {
+        var script = running.withLock { $0.take() } ?? script
+        switch try access.advance(&script, mode: mode) {
+        case .done(let result):
+            outcome.withLock { $0 = result }
+            return nil
+        case .calls(let call):
+            running.withLock { [script] in $0 = script }
+            return call
+        }
+    }
+
+    func startOver() {
+        running.withLock { $0 = nil }
     }
 
     func succeed() {

@@ -22,8 +22,13 @@ package struct OutboxStore: Sendable {
         package let call: WebhookCall
         package let body: String
         package let maximumAttempts: Int
+        package let backoff: Backoff
         /// The same whenever the call is tried again.
         package let idempotencyKey: String
+        /// How many writes have set each other off before it.
+        package let depth: Int
+        /// Why it is not sent at all; nil where it is.
+        package let problem: String?
 
         package init(
             id: String,
@@ -34,7 +39,10 @@ package struct OutboxStore: Sendable {
             call: WebhookCall,
             body: String,
             maximumAttempts: Int,
-            idempotencyKey: String
+            backoff: Backoff,
+            idempotencyKey: String,
+            depth: Int,
+            problem: String?
         ) {
             self.id = id
             self.webhookID = webhookID
@@ -44,7 +52,10 @@ package struct OutboxStore: Sendable {
             self.call = call
             self.body = body
             self.maximumAttempts = maximumAttempts
+            self.backoff = backoff
             self.idempotencyKey = idempotencyKey
+            self.depth = depth
+            self.problem = problem
         }
     }
 
@@ -81,7 +92,8 @@ package struct OutboxStore: Sendable {
     package func inserts(_ deliveries: [Delivery], now: Timestamp) -> [SQLStatement] {
         let columns = [
             "id", "webhook_id", "entity", "record_id", "hook", "url", "method", "request_headers", "request_body",
-            "status", "attempt", "max_attempts", "next_retry_at", "idempotency_key", "created_at", "updated_at",
+            "status", "attempt", "max_attempts", "error", "idempotency_key", "lane", "due_at", "depth", "backoff",
+            "created_at", "updated_at",
         ]
         let instant = SQLValue.integer(now.microseconds)
         return inserts(
@@ -92,8 +104,11 @@ package struct OutboxStore: Sendable {
                     .text(delivery.id), delivery.webhookID.map(SQLValue.text) ?? .null, .text(delivery.entity),
                     .text(delivery.recordID), .text(delivery.hook), .text(delivery.call.url),
                     .text(delivery.call.method), .text(JSONValue.object(delivery.call.headers).jsonText),
-                    .text(delivery.body), .text("pending"), .integer(0), .integer(Int64(delivery.maximumAttempts)),
-                    instant, .text(delivery.idempotencyKey), instant, instant,
+                    .text(delivery.body), .text(delivery.problem == nil ? "pending" : "failed"), .integer(0),
+                    .integer(Int64(delivery.maximumAttempts)), delivery.problem.map(SQLValue.text) ?? .null,
+                    .text(delivery.idempotencyKey), .text(delivery.webhookID ?? delivery.call.url),
+                    delivery.problem == nil ? instant : .null, .integer(Int64(delivery.depth)),
+                    .text(delivery.backoff.rawValue), instant, instant,
                 ]
             }
         )

@@ -8,7 +8,7 @@ package enum SystemSchema: Sendable {
     case app
     case management
 
-    private var steps: [[String]] {
+    private func steps(_ dialect: SQLDialect) -> [[String]] {
         switch self {
         case .app:
             [
@@ -25,6 +25,7 @@ package enum SystemSchema: Sendable {
                 [Self.insertVersion(.accountsVersion)],
                 Self.outboxTables,
                 Self.passwordResetTables,
+                Self.deliveryColumns(dialect),
             ]
         case .management:
             [
@@ -65,6 +66,34 @@ package enum SystemSchema: Sendable {
         "created_at" BIGINT NOT NULL)
         """,
     ]
+
+    /// What sending needs: a delivery is due at an instant until it is done with, belongs to the lane of its webhook, and
+    /// whoever sends it holds the latest fence. The order in which rows were written is SQLite's own number of them.
+    private static func deliveryColumns(_ dialect: SQLDialect) -> [String] {
+        let isPending = "WHERE \"due_at\" IS NOT NULL"
+        let number = dialect == .postgres ? ", \"seq\"" : ""
+        let columns = [
+            "\"lane\" TEXT NOT NULL DEFAULT ''", "\"due_at\" BIGINT", "\"fence\" BIGINT NOT NULL DEFAULT 0",
+            "\"is_held\" INTEGER NOT NULL DEFAULT 0", "\"depth\" INTEGER NOT NULL DEFAULT 0",
+            "\"backoff\" TEXT NOT NULL DEFAULT 'exponential'",
+        ]
+        return (columns + (dialect == .postgres ? ["\"seq\" BIGSERIAL"] : [])).map {
+            "ALTER TABLE \"_webhook_logs\" ADD COLUMN \($0)"
+        } + [
+            """
+            UPDATE "_webhook_logs" SET "lane" = COALESCE("webhook_id", "url"), "due_at" = "created_at"
+            WHERE "status" IN ('pending', 'retrying')
+            """,
+            "CREATE INDEX \"_webhook_logs_due_idx\" ON \"_webhook_logs\" (\"lane\", \"due_at\") \(isPending)",
+            """
+            CREATE INDEX "_webhook_logs_record_idx" ON "_webhook_logs" ("lane", "entity", "record_id"\(number)) \(isPending)
+            """,
+            """
+            CREATE INDEX "_webhook_logs_list_idx" ON "_webhook_logs"
+            ("created_at", "id", "status", "entity", "webhook_id")
+            """,
+        ]
+    }
 
     /// The platform has none: it has no events by which a token could reach its user.
     private static let passwordResetTables = [
@@ -113,7 +142,10 @@ package enum SystemSchema: Sendable {
     ///
     /// - Throws: ``DatabaseFailure``; a database that a newer Rocket has written is unavailable to this one.
     package func migrate(_ database: any AppDatabase) async throws {
-        try await database.write(MigrationScript(steps: steps, dialect: database.dialect), mode: .alone)
+        try await database.write(
+            MigrationScript(steps: steps(database.dialect), dialect: database.dialect),
+            mode: .alone
+        )
     }
 }
 

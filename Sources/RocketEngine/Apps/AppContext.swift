@@ -10,17 +10,21 @@ package final class AppContext: Sendable {
     package let metadata: MetadataWriter
     package let accounts: Accounts
     let check = SharedCheck()
+    /// Called after a commit that has left work to do.
+    package let workIsDue: @Sendable () -> Void
 
     init(
         stored: StoredApp,
         database: any AppDatabase,
         snapshot: AppSnapshot,
         accounts: Accounts,
-        changed: @escaping @Sendable () async -> Void
+        changed: @escaping @Sendable () async -> Void,
+        workIsDue: @escaping @Sendable () -> Void
     ) {
         self.stored = stored
         self.database = database
         self.accounts = accounts
+        self.workIsDue = workIsDue
         snapshots = SnapshotStore(snapshot)
         metadata = MetadataWriter(database: database, snapshots: snapshots, changed: changed)
     }

@@ -64,6 +64,8 @@ package final class AppRegistry: Sendable {
     /// The state of the list of apps that the open ones were held against.
     let appsVersion = Mutex<Int64>(0)
     let managementCheck = SharedCheck()
+    /// Who is told of apps that have work to do.
+    private let worker = Mutex<(@Sendable (String) -> Void)?>(nil)
 
     /// Opens the management database, brings it up to date, seeds the platform's administrator, and sweeps what a
     /// crash left half made.
@@ -153,9 +155,14 @@ package final class AppRegistry: Sendable {
     /// Runs `body` with the app open; it stays open until `body` ends.
     ///
     /// - Throws: 404 `APP_NOT_FOUND`; 503 where the app's database can't be opened.
-    package func withApp<Value>(_ name: String, _ body: (AppContext) async throws -> Value) async throws -> Value {
+    /// - Parameter isUse: whether it counts as somebody's asking for the app, which keeps it open for a while.
+    package func withApp<Value>(
+        _ name: String,
+        isUse: Bool = true,
+        _ body: (AppContext) async throws -> Value
+    ) async throws -> Value {
         let context = try await acquire(name)
-        defer { release(context) }
+        defer { release(context, isUse: isUse) }
         try await freshen(context)
         return try await body(context)
     }
@@ -259,7 +266,8 @@ package final class AppRegistry: Sendable {
                     dependencies: dependencies,
                     changed: changed
                 ),
-                changed: changed
+                changed: changed,
+                workIsDue: { [weak self] in self?.tellWorker(app.name) }
             )
         } catch {
             await database.close()
@@ -267,18 +275,32 @@ package final class AppRegistry: Sendable {
         }
     }
 
-    private func release(_ context: AppContext) {
+    private func release(_ context: AppContext, isUse: Bool) {
         let now = dependencies.now()
         entries.withLock { entries in
             switch entries[context.name] {
-            case .open(let current, let users, _) where current === context:
-                entries[context.name] = .open(context, users: users - 1, lastUse: now)
+            case .open(let current, let users, let lastUse) where current === context:
+                entries[context.name] = .open(context, users: users - 1, lastUse: isUse ? now : lastUse)
             case .draining(let current, let users) where current === context:
                 entries[context.name] = .draining(context, users: users - 1)
             // The app is gone, and perhaps a namesake is there: nothing counts these users any more.
             case .open, .draining, .opening, .leaving, .closed, nil: break
             }
         }
+    }
+
+    // MARK: work
+
+    /// Calls `body` with the name of every app in which a commit has left work to do, from now on.
+    package func listenForWork(_ body: @escaping @Sendable (String) -> Void) {
+        worker.withLock { $0 = body }
+    }
+
+    /// The apps that are open now.
+    package var openNames: [String] { openContexts().map(\.name) }
+
+    private func tellWorker(_ app: String) {
+        worker.withLock { $0 }?(app)
     }
 
     // MARK: closing

@@ -2,51 +2,92 @@ import RocketDatabase
 import RocketModel
 import RocketPlanning
 
+/// How deep one write may set off another, by calls and workflows.
+package enum EventDepth {
+    /// Where writes set each other off without end, this ends it.
+    package static let maximum = 16
+}
+
 /// Turns what a write leaves to be done into rows of the outbox.
 struct EventRecorder {
     let principal: Principal
     let now: Timestamp
     let newID: @Sendable () -> UniqueID
     let store: OutboxStore
+    /// How many writes have set each other off before this one.
+    var depth = 0
+
+    private static let tooDeep =
+        "not sent: \(EventDepth.maximum) writes have set each other off before this one, by webhooks or workflows"
 
     /// How often a call of a transition is tried, the first time included.
-    private static let maximumAttempts = 3
+    private static let maximumAttempts = WebhookDefinition.defaultAttempts
 
-    func statements(_ effects: [Effect], of tree: WriteTree) -> [SQLStatement] {
+    /// - Parameters:
+    ///   - effects: what transitions do, by the rows' indexes.
+    ///   - rows: with their keys.
+    ///   - announcements: what webhooks are told; those that the write waits for are left out.
+    func statements(_ effects: [Effect], of rows: [PlannedRow], _ announcements: [Announcement]) -> [SQLStatement] {
         var deliveries: [OutboxStore.Delivery] = []
         var events: [OutboxStore.Event] = []
         for effect in effects {
             switch effect {
-            case .call(let call, let row): deliveries.append(delivery(call, tree.rows[row].effectRecord))
-            case .event(let name, let payload, let row):
-                events.append(event(name, payload, tree.rows[row].effectRecord))
+            case .call(let call, let row): deliveries.append(delivery(call, rows[row].effectRecord))
+            case .event(let name, let payload, let row): events.append(event(name, payload, rows[row].effectRecord))
             }
+        }
+        for announcement in announcements where !announcement.webhook.definition.hook.isSynchronous {
+            deliveries.append(delivery(announcement))
         }
         return store.inserts(deliveries, now: now) + store.inserts(events, now: now)
     }
 
-    private func delivery(_ call: WebhookCall, _ record: EffectRecord) -> OutboxStore.Delivery {
+    private func delivery(_ announcement: Announcement) -> OutboxStore.Delivery {
+        let webhook = announcement.webhook
+        return delivery(
+            webhook.definition.call,
+            announcement.record,
+            hook: webhook.definition.hook.rawValue,
+            webhookID: webhook.id,
+            maximumAttempts: webhook.definition.maximumAttempts,
+            backoff: webhook.definition.backoff,
+            problem: announcement.problem
+        )
+    }
+
+    private func delivery(
+        _ call: WebhookCall,
+        _ record: EffectRecord,
+        hook: String = "state_change",
+        webhookID: String? = nil,
+        maximumAttempts: Int = Self.maximumAttempts,
+        backoff: Backoff = .exponential,
+        problem: String? = nil
+    ) -> OutboxStore.Delivery {
         let id = newID().text
         let idempotencyKey = "wh_\(id)"
         var body: JSONObject = [
-            "event": "state_change", "entity": .string(record.entity), "action": .string(record.action.rawValue),
+            "event": .string(hook), "entity": .string(record.entity), "action": .string(record.action.rawValue),
             "record": .object(record.record),
         ]
         body["old"] = record.old.map(JSONValue.object)
-        body["changes"] = .object(record.changes)
+        if record.action == .update { body["changes"] = .object(record.changes) }
         body["user"] = .object(user)
         body["timestamp"] = .string(now.rfc3339)
         body["idempotency_key"] = .string(idempotencyKey)
         return OutboxStore.Delivery(
             id: id,
-            webhookID: nil,
+            webhookID: webhookID,
             entity: record.entity,
             recordID: text(record.key),
-            hook: "state_change",
+            hook: hook,
             call: call,
             body: JSONValue.object(body).jsonText,
-            maximumAttempts: Self.maximumAttempts,
-            idempotencyKey: idempotencyKey
+            maximumAttempts: maximumAttempts,
+            backoff: backoff,
+            idempotencyKey: idempotencyKey,
+            depth: depth,
+            problem: problem ?? (depth >= EventDepth.maximum ? Self.tooDeep : nil)
         )
     }
 

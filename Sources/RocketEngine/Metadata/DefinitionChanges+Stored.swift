@@ -27,10 +27,21 @@ extension DefinitionChanges {
             let index = try index(of: kind, id, definitions)
             try precondition?.require(definitions.others[index].json)
             var changed = definitions
-            changed.others[index] = try read(payload, kind, id, definitions)
+            let given = keepingSecret(payload, of: definitions.others[index])
+            changed.others[index] = try read(given, kind, id, definitions)
             let place = definitions.others[..<index].count { $0.kind == kind }
             return try compiled(changed, from: definitions, prefix: "\(kind.rawValue)[\(place)].")
         }
+    }
+
+    /// A secret that is not given, or covered as it was answered, stays as it is; null takes it away.
+    private static func keepingSecret(_ payload: JSONObject, of definition: StoredDefinition) -> JSONObject {
+        guard definition.kind == .webhooks else { return payload }
+        var payload = payload
+        if payload["secret"] == nil || payload["secret"] == .string(SealedSecret.cover) {
+            payload["secret"] = definition.content["secret"]
+        }
+        return payload
     }
 
     package static func remove(
@@ -87,8 +98,10 @@ extension DefinitionChanges {
 }
 
 extension StoredDefinition {
-    /// The definition as it is answered: its content behind its id.
+    /// The definition as it is answered: its content behind its id, and no secret.
     package var json: JSONValue {
-        .object(JSONObject(uniqueMembers: [.init(name: "id", value: .string(id))] + content.members))
+        var object = JSONObject(uniqueMembers: [.init(name: "id", value: .string(id))] + content.members)
+        if object["secret"] != nil { object["secret"] = .string(SealedSecret.cover) }
+        return .object(object)
     }
 }

@@ -9,10 +9,17 @@ package enum DefinitionExport {
                 switch kind {
                 case .entities: definitions.entities.map(\.json)
                 case .relations: definitions.relations.map(\.json)
-                default: definitions.others.filter { $0.kind == kind }.map { .object($0.content) }
+                default: definitions.others.filter { $0.kind == kind }.map { .object($0.exported) }
                 }
             document[kind.rawValue] = .array(items)
         }
         return document
+    }
+}
+
+extension StoredDefinition {
+    /// The definition without its id and its secret.
+    var exported: JSONObject {
+        JSONObject(uniqueMembers: content.members.filter { $0.name != "secret" })
     }
 }

@@ -21,8 +21,9 @@ package struct DefinitionImport: Sendable {
     private let sampleData: JSONObject
     package let users: [ImportedUser]
 
+    /// - Parameter box: seals the secrets of the file.
     /// - Throws: 422 with every violation of the file's own; what depends on the app is judged by ``change(newID:)``.
-    package init(_ payload: JSONObject) throws(RequestFailure) {
+    package init(_ payload: JSONObject, _ box: SecretBox) throws {
         var document = payload
         if payload.names == ["data"], case .object(let inner)? = payload["data"] { document = inner }
         var reader = DefinitionReader(document)
@@ -44,12 +45,19 @@ package struct DefinitionImport: Sendable {
         }
         var others: [(kind: DefinitionKind, path: String, object: JSONObject)] = []
         for kind in DefinitionKind.allCases where kind != .entities && kind != .relations {
-            for (object, path) in reader.objects(kind.rawValue) ?? [] { others.append((kind, path, object)) }
+            for (object, path) in reader.objects(kind.rawValue) ?? [] {
+                guard kind == .webhooks else {
+                    others.append((kind, path, object))
+                    continue
+                }
+                let given = try WebhookSecret(in: object, at: path, box, mayGenerate: false) { _ in [] }
+                others.append((kind, path, given.payload))
+            }
         }
         sampleData = reader.object("sample_data") ?? JSONObject()
         users = Self.readUsers(&reader, sampleData)
         reader.refuseUnknownMembers()
-        guard reader.violations.isEmpty else { throw .validation(reader.violations) }
+        guard reader.violations.isEmpty else { throw RequestFailure.validation(reader.violations) }
         self.entities = entities
         self.relations = relations
         self.others = others
@@ -142,7 +150,8 @@ package struct DefinitionImport: Sendable {
             guard problems.isEmpty else { continue }
             let definition = StoredDefinition(kind: kind, id: newID().text, content: content)
             let sameKind = changed.others.filter { $0.kind == kind }
-            if sameKind.contains(where: { $0.content == content }) { continue }
+            // A secret can't be compared, and an export has none.
+            if sameKind.contains(where: { $0.exported == definition.exported }) { continue }
             if let name = definition.name, sameKind.contains(where: { $0.name == name }) {
                 conflicts.append(.taken(path, "\"\(name)\""))
                 continue

@@ -1,4 +1,4 @@
-package import RocketDatabase
+import RocketDatabase
 import RocketModel
 package import RocketPlanning
 import Synchronization
@@ -10,18 +10,27 @@ package enum BatchWriter {
     package static func run(
         _ batch: BatchRequest,
         access: Access,
+        depth: Int = 0,
         _ dependencies: EngineDependencies,
-        in database: any AppDatabase
+        in app: AppContext
     ) async throws -> [OperationOutcome] {
         let slugs = MadeSlugs()
         // One that is by itself could not take less than an expression may.
         let steps = max(OperationSetting.maximumSteps / max(1, batch.operations.count), 100_000)
-        let setting = OperationSetting(access: access, dependencies: dependencies, slugs: slugs, steps: steps)
+        let setting = OperationSetting(
+            access: access,
+            dependencies: dependencies,
+            slugs: slugs,
+            steps: steps,
+            depth: depth
+        )
         let progress = BatchProgress()
         do {
-            return try await RecordWriter.retryingSlugs(slugs) {
-                try await database.write(BatchScript(batch: batch, setting: setting, progress: progress))
+            let outcomes = try await RecordWriter.retryingSlugs(slugs) {
+                try await app.database.write(BatchScript(batch: batch, setting: setting, progress: progress))
             }
+            if access.snapshot.makesWork { app.workIsDue() }
+            return outcomes
         } catch let failure as DatabaseFailure {
             if let located = slugs.located(failure) { throw located.ofOperation(progress.operation) }
             // What the tables refuse, they refuse to the operation that has just sent something.
@@ -129,6 +138,8 @@ private struct BatchScript: TransactionScript {
                 case .run(let statements), .finish(let statements):
                     if !statements.isEmpty { return .run(statements) }
                     results = []
+                case .call(let call):
+                    return .call(call)
                 case .done(let outcome):
                     outcomes.append(outcome)
                     current = nil

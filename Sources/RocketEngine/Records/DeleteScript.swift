@@ -18,12 +18,22 @@ struct DeleteScript: TransactionScript {
     private let id: String
     private var cascade: CascadeRun?
     private var rules: DeleteRules?
+    /// Who is told of the row itself, and then of those that go with it.
+    private var announcements: [Announcement] = []
     private var state = State.start
+    private let recorder: EventRecorder
 
-    init(plan: DeletePlan, id: String) {
+    init(plan: DeletePlan, id: String, _ setting: OperationSetting) {
         self.plan = plan
         self.id = id
         cascade = plan.cascade
+        recorder = EventRecorder(
+            principal: plan.access.principal,
+            now: plan.now,
+            newID: setting.dependencies.newID,
+            store: OutboxStore(plan.access.snapshot.dialect),
+            depth: setting.depth
+        )
     }
 
     mutating func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
@@ -46,18 +56,18 @@ struct DeleteScript: TransactionScript {
                 state = .judging(row: row)
                 return .run(rules.statements)
             }
-            try self.rules?.judge()
+            try judge()
             return try follow(row)
         case .judging(let row):
             rules?.take(results)
-            try rules?.judge()
+            try judge()
             return try follow(row)
         case .following:
             try cascade?.take(results)
             return try followOn()
         case .judgingOthers:
             rules?.take(results)
-            try rules?.judge()
+            try judge()
             return delete(cascade?.changes ?? [])
         case .deleted(let position):
             guard results[position].changes > 0 || cascade != nil else {
@@ -79,19 +89,25 @@ struct DeleteScript: TransactionScript {
             state = .following
             return .run(statements)
         }
-        let others = DeleteRules(cascade?.judgedRows ?? [], plan.access, now: plan.now, steps: plan.steps)
+        let others = DeleteRules(cascade?.followingRows ?? [], plan.access, now: plan.now, steps: plan.steps)
         rules = others
         guard others.statements.isEmpty else {
             state = .judgingOthers
             return .run(others.statements)
         }
-        try rules?.judge()
+        try judge()
         return delete(cascade?.changes ?? [])
+    }
+
+    private mutating func judge() throws {
+        try rules?.judge()
+        announcements += try rules?.announcements() ?? []
     }
 
     /// What goes with the row has the row itself in it.
     private mutating func delete(_ changes: [SQLStatement]) -> TransactionStep<OperationOutcome> {
         state = .deleted(position: 0)
-        return .finish(changes.isEmpty ? [plan.statement] : changes)
+        let outbox = recorder.statements([], of: [], announcements)
+        return .finish((changes.isEmpty ? [plan.statement] : changes) + outbox)
     }
 }

@@ -36,6 +36,8 @@ struct OperationSetting: Sendable {
     let slugs: MadeSlugs
     /// What the expressions of the operation may take together.
     var steps = OperationSetting.maximumSteps
+    /// How many writes have set each other off before this one.
+    var depth = 0
 
     static let maximumSteps = 2_000_000
 }
@@ -61,7 +63,7 @@ extension RecordOperation {
                 now: setting.access.now,
                 steps: setting.steps
             )
-            return DeleteScript(plan: plan, id: id)
+            return DeleteScript(plan: plan, id: id, setting)
         case .restore(let id):
             let grant = try setting.access.grant(.delete, on: model)
             return RestoreScript(try WritePlanner.restore(id: id, in: model, grant: grant), id: id, of: model)
@@ -76,7 +78,8 @@ extension RecordOperation {
         let grant = try setting.access.grant(.create, on: model)
         let (now, newID) = (setting.access.now, setting.dependencies.newID)
         let logic = setting.access.snapshot.logic(of: model)
-        guard model.isNested(payload) || logic?.createsAlone == false || !setting.access.writesFreely(grant, model)
+        let isAlone = logic.map { $0.createsAlone && !$0.announcesWrites } ?? true
+        guard model.isNested(payload) || !isAlone || !setting.access.writesFreely(grant, model)
         else {
             let plan = try WritePlanner.create(
                 payload,
@@ -100,7 +103,7 @@ extension RecordOperation {
     ) throws -> any TransactionScript<OperationOutcome> {
         let grant = try setting.access.grant(.update, on: model)
         let (now, newID) = (setting.access.now, setting.dependencies.newID)
-        let isJudged = setting.access.snapshot.logic(of: model)?.judgesWrites ?? false
+        let isJudged = setting.access.snapshot.logic(of: model).map { $0.judgesWrites || $0.announcesWrites } ?? false
         let isFree = setting.access.writesFreely(grant, model)
         guard isJudged || !isFree || model.isNested(payload) || model.changesLinks(payload) else {
             let plan = try WritePlanner.update(payload, id: id, in: model, grant: grant, precondition: precondition)

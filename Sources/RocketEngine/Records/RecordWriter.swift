@@ -1,4 +1,4 @@
-package import RocketDatabase
+import RocketDatabase
 import RocketModel
 package import RocketPlanning
 import Synchronization
@@ -9,14 +9,17 @@ package enum RecordWriter {
     package static func run(
         _ operation: RecordOperation,
         access: Access,
+        depth: Int = 0,
         _ dependencies: EngineDependencies,
-        in database: any AppDatabase
+        in app: AppContext
     ) async throws -> OperationOutcome {
         let slugs = MadeSlugs()
-        let setting = OperationSetting(access: access, dependencies: dependencies, slugs: slugs)
+        let setting = OperationSetting(access: access, dependencies: dependencies, slugs: slugs, depth: depth)
         let script = try operation.script(setting)
         do {
-            return try await retryingSlugs(slugs) { try await write(script, in: database) }
+            let outcome = try await retryingSlugs(slugs) { try await write(script, in: app.database) }
+            if access.snapshot.makesWork { app.workIsDue() }
+            return outcome
         } catch let failure as DatabaseFailure {
             throw slugs.located(failure) ?? failure
         }

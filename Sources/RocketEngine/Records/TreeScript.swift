@@ -15,6 +15,7 @@ struct TreeScript: TransactionScript {
         case lookups
         case judgingDeletes
         case writing(skipped: Int)
+        case recording
         case checking
         case showing
         case reading
@@ -64,7 +65,8 @@ struct TreeScript: TransactionScript {
             principal: tree.access.principal,
             now: tree.now,
             newID: setting.dependencies.newID,
-            store: OutboxStore(tree.snapshot.dialect)
+            store: OutboxStore(tree.snapshot.dialect),
+            depth: setting.depth
         )
     }
 
@@ -115,6 +117,8 @@ struct TreeScript: TransactionScript {
             return try write()
         case .writing(let skipped):
             return try takeWritten(results[skipped...])
+        case .recording:
+            return try checkWritten()
         case .checking:
             try checks?.judge(results)
             return try show()
@@ -213,7 +217,7 @@ struct TreeScript: TransactionScript {
 
     /// The rows that go with those that are deleted have rules of their own.
     private mutating func judgeDeletes() throws -> TransactionStep<OperationOutcome> {
-        guard let rows = cascade?.judgedRows, !rows.isEmpty else { return try write() }
+        guard let rows = cascade?.followingRows, !rows.isEmpty else { return try write() }
         let rules = DeleteRules(rows, tree.access, now: tree.now, steps: steps)
         deleteRules = rules
         guard rules.statements.isEmpty else {
@@ -233,9 +237,15 @@ struct TreeScript: TransactionScript {
             slugs.apply(to: &tree)
         }
         made.note(tree, access)
-        outbox = recorder.statements(tree.effects, of: tree)
+        if tree.knowsItsRows { outbox = try effects(tree.rows) }
         writer = TreeWriter(tree, stored: stored)
         return try writeMore(after: cascade?.changes ?? [])
+    }
+
+    /// What is recorded of the rows, when they have their keys.
+    private mutating func effects(_ written: [PlannedRow]) throws -> [SQLStatement] {
+        let announcements = try tree.announcements(written) + (deleteRules?.announcements() ?? [])
+        return recorder.statements(tree.effects, of: tree.numbered(written), announcements)
     }
 
     private mutating func writeMore(after first: [SQLStatement] = []) throws -> TransactionStep<OperationOutcome> {
@@ -251,7 +261,7 @@ struct TreeScript: TransactionScript {
         // record there is only what this request brings.
         let isNew =
             stored == nil && tree.includes.areOfOwnRows && (includes?.isAtLastLevel ?? false) && tree.isSmall
-        let isLast = isAtEnd && tree.isUnlimited && (tree.includes.isEmpty || isNew)
+        let isLast = isAtEnd && tree.knowsItsRows && tree.isUnlimited && (tree.includes.isEmpty || isNew)
         return isLast ? .finish(statements) : .run(statements)
     }
 
@@ -277,8 +287,16 @@ struct TreeScript: TransactionScript {
         return try afterWriting()
     }
 
-    /// What is stored now must be the caller's to have stored, and the answer what the caller may read.
     private mutating func afterWriting() throws -> TransactionStep<OperationOutcome> {
+        guard !tree.knowsItsRows, let writer else { return try checkWritten() }
+        let outbox = try effects(writer.rows)
+        guard !outbox.isEmpty else { return try checkWritten() }
+        state = .recording
+        return .run(outbox)
+    }
+
+    /// What is stored now must be the caller's to have stored, and the answer what the caller may read.
+    private mutating func checkWritten() throws -> TransactionStep<OperationOutcome> {
         guard !tree.isUnlimited, let access, let writer else { return try readMore() }
         let checks = try access.groupsAfter(writer.rows)
         self.checks = checks

@@ -1,5 +1,5 @@
-// The kinds of metadata that are kept as they were given, once their shape is checked: rules, state machines and
-// permissions, which planning compiles; workflows and webhooks, which no part of the engine acts on yet.
+// The kinds of metadata that are kept as they were given, once their shape is checked: rules, state machines,
+// permissions and webhooks, which planning compiles; workflows, which no part of the engine acts on yet.
 
 /// The kinds of metadata, as the export spells them.
 package enum DefinitionKind: String, Sendable, CaseIterable {
@@ -64,7 +64,7 @@ package struct StoredDefinition: Sendable, Hashable {
         case .stateMachines: content = StateMachineDefinition.read(&reader, fields).json
         case .workflows: readWorkflow(&reader, &content, fields)
         case .permissions: content = PermissionDefinition.read(&reader, fields).json
-        case .webhooks: readWebhook(&reader, &content, fields)
+        case .webhooks: content = WebhookDefinition.read(&reader, fields).json
         }
         reader.refuseUnknownMembers()
         return (content, reader.violations)
@@ -98,34 +98,6 @@ package struct StoredDefinition: Sendable, Hashable {
         }
         if ids.isEmpty { reader.violate("steps", .required, "a workflow has at least one step") }
         content["steps"] = .array(reader.object["steps"]?.arrayValue ?? [])
-        content["active"] = .boolean(reader.boolean("active", default: true))
-    }
-
-    private static func readWebhook(
-        _ reader: inout DefinitionReader,
-        _ content: inout JSONObject,
-        _ fields: [String: [String]]
-    ) {
-        content["entity"] = .string(reader.entity(in: fields))
-        let hooks = ["after_write", "before_write", "after_delete", "before_delete"]
-        let hook = reader.oneOf("hook", hooks, default: "after_write")
-        content["hook"] = .string(hook)
-        let call = WebhookCall.read(&reader)
-        for member in call.json.members { content[member.name] = member.value }
-        content["condition"] = .string(reader.string("condition") ?? "")
-        let isAsync = hook.hasPrefix("after")
-        if reader.boolean("async", default: isAsync) != isAsync {
-            reader.violate("async", .type, "a \(hook) webhook is \(isAsync ? "asynchronous" : "synchronous")")
-        }
-        content["async"] = .boolean(isAsync)
-        let retry = reader.object("retry") ?? JSONObject()
-        var inner = DefinitionReader(retry, path: reader.path(to: "retry"))
-        content["retry"] = [
-            "max_attempts": .integer(inner.whole("max_attempts", in: 1...100) ?? 3),
-            "backoff": .string(inner.oneOf("backoff", ["exponential", "linear"], default: "exponential")),
-        ]
-        inner.refuseUnknownMembers()
-        reader.include(inner.violations)
         content["active"] = .boolean(reader.boolean("active", default: true))
     }
 }

@@ -5,6 +5,12 @@ package struct WebhookCall: Sendable, Hashable {
     /// Values may hold `{{env.NAME}}`, which is put in when the call is sent.
     package let headers: JSONObject
 
+    package init(url: String, method: String, headers: JSONObject) {
+        self.url = url
+        self.method = method
+        self.headers = headers
+    }
+
     package static let methods = ["POST", "PUT", "PATCH", "GET", "DELETE"]
 
     static func read(_ reader: inout DefinitionReader) -> WebhookCall {

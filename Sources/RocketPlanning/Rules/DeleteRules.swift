@@ -1,6 +1,7 @@
 package import RocketModel
 
-/// What the `before_delete` rules say of rows: of one that is deleted, or of those that go with it.
+/// What the `before_delete` rules say of rows, of one that is deleted or of those that go with it; and who is told of
+/// them, and of those that lose a key by it.
 package struct DeleteRules: Sendable {
     private let rows: [PlannedRow]
     private let access: Access
@@ -9,7 +10,10 @@ package struct DeleteRules: Sendable {
 
     /// - Parameter rows: as they are stored.
     package init(_ rows: [PlannedRow], _ access: Access, now: Timestamp, steps: Int) {
-        self.rows = rows.filter { access.snapshot.logic(of: $0.entity)?.judgesDeletes ?? false }
+        self.rows = rows.filter { row in
+            guard let logic = access.snapshot.logic(of: row.entity) else { return false }
+            return row.action == .delete ? logic.judgesDeletes || logic.announcesDeletes : logic.announcesWrites
+        }
         self.access = access
         snapshot = access.snapshot
         run = RuleRun(access, now: now, steps: steps)
@@ -26,12 +30,24 @@ package struct DeleteRules: Sendable {
     /// - Throws: 422 with every violation.
     package mutating func judge() throws(RequestFailure) {
         var details: [FailureDetail] = []
-        for index in rows.indices {
+        for index in rows.indices where rows[index].action == .delete {
             guard let logic = snapshot.logic(of: rows[index].entity) else { continue }
             let violations = run.violations(of: index, in: rows, logic)
             details += rows[index].origin == .cascade ? violations.map { told($0, rows[index].entity) } : violations
         }
         guard details.isEmpty else { throw .validation(details) }
+    }
+
+    /// The webhooks that the rows set off.
+    ///
+    /// - Throws: 422 where the condition of one that the delete waits for can't be evaluated.
+    package mutating func announcements() throws(RequestFailure) -> [Announcement] {
+        var announcements: [Announcement] = []
+        for index in rows.indices {
+            guard let logic = snapshot.logic(of: rows[index].entity) else { continue }
+            announcements += try run.announcements(of: index, in: rows, logic)
+        }
+        return announcements
     }
 
     /// Of rows that the caller may not see, it is told no more than that there are some.
@@ -60,6 +76,22 @@ extension PlannedRow {
             parent: nil,
             relations: [],
             origin: origin
+        )
+    }
+
+    /// A stored row that the engine changes because of another one that goes.
+    static func changed(_ row: [SQLValue], of entity: EntityModel) -> PlannedRow {
+        PlannedRow(
+            entity: entity,
+            action: .update,
+            path: "",
+            depth: 0,
+            key: entity.dialect.fieldValue(row[entity.keyIndex], entity.key.shape),
+            values: [:],
+            stored: row,
+            parent: nil,
+            relations: [],
+            origin: .cascade
         )
     }
 }

@@ -13,6 +13,8 @@ package final class EntityLogic: Sendable {
     let computations: [Computation]
     let deleteRules: [RowRule]
     let machines: [StateMachine]
+    /// Those that are active, by age.
+    let webhooks: [Webhook]
     /// Definitions that can't be run, in words for the client: while there are any, nothing is written.
     let problems: [String]
     /// The fields that are computed, as indexes.
@@ -29,6 +31,7 @@ package final class EntityLogic: Sendable {
         computations: [Computation],
         deleteRules: [RowRule],
         machines: [StateMachine],
+        webhooks: [Webhook],
         problems: [String],
         readsSlug: Bool,
         loadedSlugs: Set<String>
@@ -40,6 +43,7 @@ package final class EntityLogic: Sendable {
         self.computations = computations
         self.deleteRules = deleteRules
         self.machines = machines
+        self.webhooks = webhooks
         self.problems = problems
         self.readsSlug = readsSlug
         self.loadedSlugs = loadedSlugs
@@ -51,6 +55,17 @@ package final class EntityLogic: Sendable {
     }
     package var judgesDeletes: Bool { !deleteRules.isEmpty || !problems.isEmpty }
 
+    /// Whether somebody is told of the records that are written.
+    package var announcesWrites: Bool { webhooks.contains { !$0.definition.hook.isOfDeletes } }
+    /// Whether somebody is told of the records that are deleted.
+    package var announcesDeletes: Bool { webhooks.contains { $0.definition.hook.isOfDeletes } }
+
+    /// Whether a write may leave work for after its commit.
+    var makesWork: Bool {
+        webhooks.contains { !$0.definition.hook.isSynchronous }
+            || machines.contains { $0.transitions.contains { $0.actions.contains(where: \.makesWork) } }
+    }
+
     /// Whether a record can be made without looking at others.
     package var createsAlone: Bool {
         !readsSlug && writeRules.allSatisfy { $0.loads.isEmpty } && computations.allSatisfy { $0.program.loads.isEmpty }
@@ -58,8 +73,9 @@ package final class EntityLogic: Sendable {
 
     /// What must be known of the records related to a row before it is judged.
     func loads(for row: PlannedRow) -> [RelatedLoad] {
-        if row.action == .delete { return deleteRules.flatMap(\.loads) }
-        var loads = writeRules.flatMap(\.loads) + computations.flatMap(\.program.loads)
+        let told = webhooks.filter { $0.concerns(row) }.flatMap(\.loads)
+        if row.action == .delete { return deleteRules.flatMap(\.loads) + told }
+        var loads = told + writeRules.flatMap(\.loads) + computations.flatMap(\.program.loads)
         if row.action == .update {
             for machine in machines where row.values[machine.field] != nil || computedFields.contains(machine.field) {
                 loads += machine.loads
@@ -162,6 +178,14 @@ struct StateMachine: Sendable {
         case createRecord(entity: String, values: [(name: String, source: Source)])
         case webhook(WebhookCall)
         case sendEvent(String, payload: [(name: String, source: Source)])
+
+        /// Whether it is done after the commit.
+        var makesWork: Bool {
+            switch self {
+            case .setField, .createRecord: false
+            case .webhook, .sendEvent: true
+            }
+        }
 
         var loads: [RelatedLoad] {
             switch self {

@@ -16,6 +16,7 @@ struct RuleCompiler {
         var rules: [(rule: RowRule, definition: RuleDefinition)] = []
         var computations: [(computation: Computation, priority: Int)] = []
         var machines: [StateMachine] = []
+        var webhooks: [Webhook] = []
         var wanted = RuleNames.Wanted()
         var problems: [String] = []
         /// Whether a rule looks at the slug, which must be made before it then.
@@ -31,7 +32,7 @@ struct RuleCompiler {
 
     init(_ definitions: DefinitionSet, _ models: [String: EntityModel]) {
         self.models = models
-        let concerned = definitions.others.contains { $0.kind == .rules || $0.kind == .stateMachines }
+        let concerned = definitions.others.contains { [.rules, .stateMachines, .webhooks].contains($0.kind) }
         names = concerned ? models.mapValues { RuleNames($0.definition) } : [:]
         var places: [DefinitionKind: Int] = [:]
         for definition in definitions.others {
@@ -52,6 +53,8 @@ struct RuleCompiler {
             let machine = StateMachineDefinition(stored: definition.content)
             violations = add(machine, definition.id, at: path, definitions)
             note(violations, machine.entity, machine.isActive, "state machine of \"\(machine.field)\"")
+        case .webhooks:
+            violations = add(WebhookDefinition(stored: definition.content), definition.id, at: path)
         default: break
         }
         guard !violations.isEmpty else { return }
@@ -79,6 +82,7 @@ struct RuleCompiler {
                 computations: Self.ordered(draft.computations),
                 deleteRules: Self.ordered(draft.rules.filter { $0.definition.hook == .beforeDelete }),
                 machines: draft.machines,
+                webhooks: draft.webhooks,
                 problems: draft.problems,
                 readsSlug: draft.readsSlug,
                 loadedSlugs: draft.loadedSlugs
@@ -250,10 +254,11 @@ struct RuleCompiler {
         _ names: RuleNames,
         _ loads: [RelatedLoad],
         _ member: String,
-        _ problems: inout Problems
+        _ problems: inout Problems,
+        isOfWebhook: Bool = false
     ) -> RuleProgram? {
         do throws(ExpressionProblems) {
-            let environment = names.environment(related: relatedType(loads))
+            let environment = names.environment(related: relatedType(loads), isOfWebhook: isOfWebhook)
             return RuleProgram(try Program.compile(text, in: environment), loads)
         } catch {
             for (problem, shown) in zip(error.problems, error.shown) {
@@ -281,28 +286,59 @@ struct RuleCompiler {
         )
     }
 
-    /// An expression of a state machine, which has no place to say what it loads: it is what it reads.
+    /// An expression of a state machine or a webhook, which has no place to say what it loads: it is what it reads.
     private mutating func compile(
         _ text: String,
         of entity: EntityModel,
         _ member: String,
-        _ problems: inout Problems
+        _ problems: inout Problems,
+        isOfWebhook: Bool = false
     ) -> RuleProgram? {
         guard let names = names[entity.name] else { return nil }
         let all = entity.relations.compactMap { side in
             models[side.other].map { RelatedLoad(side: side, other: $0, conditions: [], filter: "") }
         }
-        guard let program = compile(text, names, all, member, &problems) else { return nil }
+        guard let program = compile(text, names, all, member, &problems, isOfWebhook: isOfWebhook) else { return nil }
         drafts[entity.name, default: Draft()].wanted.add(program.program.reads)
         guard let read = program.program.reads.members(of: "related") else {
             problems.add(member, .expression, "name the relations of \"related\" one by one: related.relation")
             return nil
         }
-        noteSlug(program.fields(of: entity), entity.name)
         let loads = all.filter { read.contains($0.side.name) }
-        noteSlugs(of: loads, entity.name)
+        // Whom a webhook tells is decided when all slugs are made.
+        if !isOfWebhook {
+            noteSlug(program.fields(of: entity), entity.name)
+            noteSlugs(of: loads, entity.name)
+        }
         // Compiled again, so that it loads no more than it reads.
-        return compile(text, names, loads, member, &problems)
+        return compile(text, names, loads, member, &problems, isOfWebhook: isOfWebhook)
+    }
+
+    // MARK: webhooks
+
+    private mutating func add(_ webhook: WebhookDefinition, _ id: String, at path: String) -> [FailureDetail] {
+        var problems = Problems(path)
+        guard let entity = models[webhook.entity] else {
+            problems.add(
+                "entity",
+                .unknown,
+                "there is no entity \"\(webhook.entity)\"" + hint(webhook.entity, models.keys)
+            )
+            return problems.all
+        }
+        let condition = webhook.condition.flatMap {
+            compile($0, of: entity, "condition", &problems, isOfWebhook: true)
+        }
+        guard webhook.isActive else { return problems.all }
+        // Better refused than left out in silence.
+        if webhook.hook.isSynchronous {
+            problems.add("hook", .enum, "this Rocket makes no synchronous calls yet: use after_write or after_delete")
+        }
+        let problem = problems.all.first.map { "it can't be used: \($0.message)" }
+        drafts[webhook.entity, default: Draft()].webhooks.append(
+            Webhook(id: id, definition: webhook, condition: condition, problem: problem)
+        )
+        return problems.all
     }
 
     // MARK: state machines

@@ -2,7 +2,7 @@ import RocketExpression
 import RocketModel
 
 /// The names that rules, computed fields and guards of one entity use: `record`, `old`, `action`, `changes`, `user`,
-/// `related`, `now`.
+/// `related`, `now`; the conditions of webhooks also `entity` and `event`.
 struct RuleNames: Sendable {
     private static let relatedSlot = 5
 
@@ -24,13 +24,19 @@ struct RuleNames: Sendable {
         )
     }
 
-    /// - Parameter related: the related records that are loaded.
-    func environment(related: ObjectType) -> ExpressionEnvironment {
-        ExpressionEnvironment([
+    /// - Parameters:
+    ///   - related: the related records that are loaded.
+    ///   - isOfWebhook: whether the two names of webhooks come behind the others.
+    func environment(related: ObjectType, isOfWebhook: Bool = false) -> ExpressionEnvironment {
+        let names: [(String, ExpressionType)] = [
             ("record", .object(record)), ("old", .object(record)),
             ("action", .choice([RecordAction.create, .update, .delete].map(\.rawValue))), ("changes", .object(change)),
             ("user", .object(.user)), ("related", .object(related)), ("now", .date),
-        ])
+        ]
+        let told: [(String, ExpressionType)] = [
+            ("entity", .text), ("event", .choice(WebhookDefinition.Hook.allCases.map(\.rawValue))),
+        ]
+        return ExpressionEnvironment(isOfWebhook ? names + told : names)
     }
 
     /// What of a row the programs of an entity use; the rest is not made.

@@ -10,8 +10,8 @@ struct RuleRun: Sendable {
     static let maximumBytes = 64 << 20
 
     private let access: Access
-    private let principal: Principal
-    private let now: Timestamp
+    let principal: Principal
+    let now: Timestamp
     private var budget: EvaluationBudget
     var related: RelatedRecords
 
@@ -74,7 +74,7 @@ struct RuleRun: Sendable {
         return details
     }
 
-    private mutating func value(
+    mutating func value(
         _ program: RuleProgram,
         _ names: [ExpressionValue],
         of index: Int,

@@ -31,6 +31,7 @@ package struct AppSnapshot: Sendable {
         self.policies = policies
         readsAttributes = Self.readsAttributes(logics, policies)
         self.recordTypes = recordTypes
+        makesWork = logics.values.contains(where: \.makesWork)
     }
 
     package static func empty(_ dialect: SQLDialect) -> AppSnapshot {
@@ -47,6 +48,17 @@ package struct AppSnapshot: Sendable {
     /// The rules and state machines of an entity; nil where it has none.
     package func logic(of entity: EntityModel) -> EntityLogic? {
         logics.isEmpty ? nil : logics[entity.name]
+    }
+
+    /// Whether writes may leave work for after their commit.
+    package let makesWork: Bool
+
+    /// A webhook that is active; nil where there is none of this id.
+    package func webhook(_ id: String) -> Webhook? {
+        for logic in logics.values {
+            if let webhook = logic.webhooks.first(where: { $0.id == id }) { return webhook }
+        }
+        return nil
     }
 
     /// Whether rules or policies look at the attributes of users, which are read for a request only then.

@@ -9,15 +9,20 @@ package struct CascadeRun: Sendable {
         var isGone: Bool
         /// The fields by which relations lead on from the row.
         var links: [Int: FieldValue]
-        /// The whole row, where rules are to judge it.
+        /// The whole row, where rules are to judge it or somebody is told of it.
         var row: [SQLValue]?
     }
 
-    /// Rows that go with those above.
+    /// Rows that go with those above, or lose a key by it.
     private struct Step: Sendable {
+        enum Fate: Sendable {
+            /// - Parameter isGone: for good, whatever their entity does.
+            case goes(isGone: Bool)
+            case loses(field: Int)
+        }
+
         let other: EntityModel
-        /// Whether they go for good, whatever their entity does.
-        let isGone: Bool
+        let fate: Fate
         let statement: SQLStatement
     }
 
@@ -44,6 +49,8 @@ package struct CascadeRun: Sendable {
     private var frontier: [(entity: EntityModel, keys: [FieldValue], isGone: Bool)] = []
     private var steps: [Step] = []
     private var nullifications: [SQLStatement] = []
+    /// Rows that lose a key, where somebody is told of them.
+    private var losers: [String: [FieldValue: PlannedRow]] = [:]
     private var restrictions: [Restriction] = []
     private var joinDeletions: [SQLStatement] = []
     private var count = 0
@@ -77,14 +84,21 @@ package struct CascadeRun: Sendable {
         }
     }
 
-    /// The rows that go along relations, for their own rules to judge: all but those of which ``add(_:of:isGone:)`` told.
-    package var judgedRows: [PlannedRow] {
-        entityOrder.flatMap { name -> [PlannedRow] in
+    /// The rows that go along relations, for their own rules to judge, and those that lose a key: all but those of which
+    /// ``add(_:of:isGone:)`` told.
+    package var followingRows: [PlannedRow] {
+        let going = entityOrder.flatMap { name -> [PlannedRow] in
             guard let entity = snapshot.model(name) else { return [] }
             return (doomed[name] ?? [:]).values.compactMap { $0.row }
                 .sorted { left, right in Self.keyText(left, entity) < Self.keyText(right, entity) }
                 .map { PlannedRow.deleted($0, of: entity, origin: .cascade) }
         }
+        let losing = losers.keys.sorted().flatMap { name -> [PlannedRow] in
+            (losers[name] ?? [:]).filter { doomed[name]?[$0.key] == nil }
+                .sorted { $0.key.json.jsonText < $1.key.json.jsonText }
+                .map(\.value)
+        }
+        return going + losing
     }
 
     private static func keyText(_ row: [SQLValue], _ entity: EntityModel) -> String {
@@ -93,7 +107,12 @@ package struct CascadeRun: Sendable {
 
     /// The fields that are read of rows that go along relations.
     private func readFields(_ entity: EntityModel) -> [Int] {
-        snapshot.logic(of: entity)?.judgesDeletes == true ? Array(entity.fields.indices) : Self.linkFields(entity)
+        isReadWhole(entity) ? Array(entity.fields.indices) : Self.linkFields(entity)
+    }
+
+    private func isReadWhole(_ entity: EntityModel) -> Bool {
+        guard let logic = snapshot.logic(of: entity) else { return false }
+        return logic.judgesDeletes || logic.announcesDeletes
     }
 
     /// The fields by which relations lead on from rows of an entity.
@@ -176,16 +195,17 @@ package struct CascadeRun: Sendable {
         case .setNull, .detach:
             nullify(behind, .living, isChange: true)
             if losesKey { nullify(behind, .deleted, isChange: false) }
-            return []
+            guard snapshot.logic(of: behind.other)?.announcesWrites == true else { return [] }
+            return [step(behind, .living, .loses(field: behind.theirs))]
         case .cascade:
-            guard losesKey else { return [step(behind, .living, isGone: false)] }
-            guard behind.canBeNull else { return [step(behind, .all, isGone: true)] }
+            guard losesKey else { return [step(behind, .living, .goes(isGone: false))] }
+            guard behind.canBeNull else { return [step(behind, .all, .goes(isGone: true))] }
             nullify(behind, .all, isChange: false)
-            return [step(behind, .living, isGone: false)]
+            return [step(behind, .living, .goes(isGone: false))]
         case .restrict:
             restrict(side, behind)
             guard losesKey else { return [] }
-            guard behind.canBeNull else { return [step(behind, .deleted, isGone: true)] }
+            guard behind.canBeNull else { return [step(behind, .deleted, .goes(isGone: true))] }
             // Those that live go by another way, or nothing goes at all.
             nullify(behind, .all, isChange: false)
             return []
@@ -244,17 +264,23 @@ package struct CascadeRun: Sendable {
     }
 
     /// The keys and link fields of the rows behind a foreign key, locked.
-    private func step(_ behind: Behind, _ which: Which, isGone: Bool) -> Step {
+    private func step(_ behind: Behind, _ which: Which, _ fate: Step.Fate) -> Step {
         let other = behind.other
         var sql = SQLBuilder(other.dialect)
-        var columns = readFields(other).map { other.fields[$0].column }
+        var columns = fields(other, fate).map { other.fields[$0].column }
         if other.softDelete { columns.append("CASE WHEN \(other.deletedAtColumn) IS NULL THEN 1 ELSE 0 END") }
         sql.append("SELECT \(columns.joined(separator: ", ")) FROM \(other.table) WHERE ")
         appendBehind(behind, which, prefix: "", to: &sql)
         sql.append(" ORDER BY \(other.key.column) LIMIT ")
         sql.bind(stored: .integer(Int64(Self.maximumRows + 1)))
         if other.dialect == .postgres { sql.append(" FOR UPDATE OF \(other.table)") }
-        return Step(other: other, isGone: isGone, statement: sql.statement(.values))
+        return Step(other: other, fate: fate, statement: sql.statement(.values))
+    }
+
+    /// What is read of the rows of a step.
+    private func fields(_ other: EntityModel, _ fate: Step.Fate) -> [Int] {
+        if case .loses = fate { return Array(other.fields.indices) }
+        return readFields(other)
     }
 
     private func restrictionCount(_ restriction: Restriction) -> SQLStatement {
@@ -309,8 +335,9 @@ package struct CascadeRun: Sendable {
             )
         }
         let other = step.other
+        guard case .goes(let isGone) = step.fate else { return takeLosers(result, step) }
         let fields = readFields(other)
-        let isJudged = snapshot.logic(of: other)?.judgesDeletes == true
+        let isReadWhole = isReadWhole(other)
         let keyPosition = fields.firstIndex(of: other.keyIndex) ?? 0
         let linkFields = Self.linkFields(other)
         for row in result.rows where row.count >= fields.count {
@@ -321,8 +348,23 @@ package struct CascadeRun: Sendable {
             }
             // One that was deleted before is nobody's business any more.
             let isLiving = !other.softDelete || row.last == .integer(1)
-            let isGone = step.isGone || !other.softDelete
-            doom(key, Doomed(isGone: isGone, links: links, row: isJudged && isLiving ? row : nil), other)
+            let row = isReadWhole && isLiving ? row : nil
+            doom(key, Doomed(isGone: isGone || !other.softDelete, links: links, row: row), other)
+        }
+    }
+
+    /// What becomes of them is what ``nullify(_:_:isChange:)`` writes.
+    private mutating func takeLosers(_ result: StatementResult, _ step: Step) {
+        guard case .loses(let field) = step.fate else { return }
+        let other = step.other
+        count += result.rowCount
+        for row in result.rows {
+            let key = other.dialect.fieldValue(row[other.keyIndex], other.key.shape)
+            var values: [Int: FieldValue] = [field: .null]
+            for (index, field) in other.fields.enumerated() where field.definition.auto == .update {
+                values[index] = field.value(at: now)
+            }
+            losers[other.name, default: [:]][key, default: .changed(row, of: other)].values.merge(values) { $1 }
         }
     }
 

@@ -56,7 +56,7 @@ package struct DeletePlan: Sendable {
     package let rowAccess: RowAccess?
     /// The row as its version is made for the caller; nil where that is as it is stored.
     package let version: ReadableRow?
-    /// Whether rules judge the row, or those that go with it.
+    /// Whether rules judge the row, or somebody is told of it.
     package let isJudged: Bool
     package let access: Access
     package let now: Timestamp

@@ -213,7 +213,7 @@ package enum WritePlanner {
             rowAccess: RowAccess(key, of: entity, grant),
             version: precondition == nil
                 ? nil : ReadableRow(key, of: entity, grant.access).flatMap { $0.isPartial ? $0 : nil },
-            isJudged: grant.access.snapshot.logic(of: entity)?.judgesDeletes ?? false,
+            isJudged: grant.access.snapshot.logic(of: entity).map { $0.judgesDeletes || $0.announcesDeletes } ?? false,
             access: grant.access,
             now: now,
             steps: steps

@@ -1,4 +1,5 @@
 import HTTPTypes
+import RocketModel
 
 /// Which pages of other origins a browser lets read our answers: the CORS protocol of the Fetch standard, part 3.3. The
 /// tokens are bearer tokens, which no browser sends by itself, so that credentials are never allowed.

@@ -1,3 +1,5 @@
+import RocketModel
+
 /// Whose `X-Forwarded-For` counts. Anybody can write that header; what a trusted proxy has put at its end is true.
 package struct TrustedProxies: Sendable {
     /// Nobody: the address of a client is the other end of its connection.

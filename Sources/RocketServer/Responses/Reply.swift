@@ -31,6 +31,7 @@ struct Reply: Sendable {
 
 extension HTTPField.Name {
     static let requestID = HTTPField.Name(literal: "X-Request-Id")
+    static let depth = HTTPField.Name(literal: "Rocket-Depth")
     static let nosniff = HTTPField.Name(literal: "X-Content-Type-Options")
     static let forwardedFor = HTTPField.Name(literal: "X-Forwarded-For")
 

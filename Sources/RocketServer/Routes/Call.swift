@@ -80,6 +80,11 @@ struct Call: Sendable {
         headers[.ifMatch].map(Precondition.init(ifMatch:))
     }
 
+    /// How many writes have set each other off before this request: what a call of ours has told whoever sends it.
+    var depth: Int {
+        headers[.depth].flatMap(Int.init).map { min(max($0, 0), EventDepth.maximum) } ?? 0
+    }
+
     // MARK: body
 
     /// The body, which must be a JSON object.

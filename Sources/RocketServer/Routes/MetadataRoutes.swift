@@ -21,6 +21,7 @@ enum MetadataRoutes {
         table.add(.delete, "\(admin)/relations/:name", .appAdmin, deleteRelation)
         let kinds: [(DefinitionKind, String)] = [
             (.rules, "rules"), (.stateMachines, "state-machines"), (.permissions, "permissions"),
+            (.webhooks, "webhooks"),
         ]
         for (kind, path) in kinds {
             StoredDefinitionRoutes(kind: kind, path: path).add(to: &table, admin)
@@ -124,7 +125,7 @@ enum MetadataRoutes {
 
     @Sendable private static func importDefinitions(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
-        let file = try DefinitionImport(try await call.object())
+        let file = try DefinitionImport(try await call.object(), call.services.secretBox)
         let app = try call.requireApp()
         let (summary, warnings) = try await DefinitionTransfer.run(file, into: app, call.services.dependencies)
         let data: JSONValue = ["message": "Import finished", "summary": .object(summary)]

@@ -82,8 +82,9 @@ enum RecordRoutes {
         let outcome = try await RecordWriter.run(
             RecordOperation(entity: entity, kind: kind, precondition: call.precondition),
             access: try call.access(to: app),
+            depth: call.depth,
             call.services.dependencies,
-            in: app.database
+            in: app
         )
         switch outcome {
         case .deleted(let key): return Reply(data: ["id": key.json])
@@ -105,8 +106,9 @@ enum RecordRoutes {
         let outcomes = try await BatchWriter.run(
             batch,
             access: try call.access(to: app),
+            depth: call.depth,
             call.services.dependencies,
-            in: app.database
+            in: app
         )
         return Reply(body: Envelope.batch(outcomes, isCreated: batch.operations.map(\.isCreate)))
     }

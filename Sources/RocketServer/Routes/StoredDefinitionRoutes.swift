@@ -27,9 +27,30 @@ struct StoredDefinitionRoutes: Sendable {
     @Sendable private func create(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
         let id = call.services.dependencies.newID().text
-        let payload = try await call.object()
-        let (json, warnings) = try await apply(DefinitionChanges.add(kind, payload, id: id), id, call)
-        return MetadataRoutes.definition(json, warnings, .created, location: "\(path)/\(id)", call)
+        let given = try sealed(try await call.object(), call)
+        let (json, warnings) = try await apply(DefinitionChanges.add(kind, given.payload, id: id), id, call)
+        let reply = MetadataRoutes.definition(json, warnings, .created, location: "\(path)/\(id)", call)
+        return showing(given.secret, reply, json)
+    }
+
+    /// What is given with its secret sealed, where it is of a kind that has one.
+    private func sealed(_ payload: JSONObject, _ call: Call) throws -> (payload: JSONObject, secret: String?) {
+        guard kind == .webhooks else { return (payload, nil) }
+        let secret = try WebhookSecret(
+            in: payload,
+            call.services.secretBox,
+            randomBytes: call.services.dependencies.randomBytes
+        )
+        return (secret.payload, secret.shown)
+    }
+
+    /// An answer that shows a secret this once.
+    private func showing(_ secret: String?, _ reply: Reply, _ json: JSONValue) -> Reply {
+        guard let secret, var shown = json.objectValue else { return reply }
+        var reply = reply
+        shown["secret"] = .string(secret)
+        reply.body = Reply(data: .object(shown)).body
+        return reply
     }
 
     @Sendable private func read(_ call: Call) async throws -> Reply {
@@ -43,10 +64,10 @@ struct StoredDefinitionRoutes: Sendable {
     @Sendable private func replace(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
         let id = try call.parameter("id")
-        let payload = try await call.object()
-        let change = DefinitionChanges.replace(kind, id, with: payload, precondition: call.precondition)
+        let given = try sealed(try await call.object(), call)
+        let change = DefinitionChanges.replace(kind, id, with: given.payload, precondition: call.precondition)
         let (json, warnings) = try await apply(change, id, call)
-        return MetadataRoutes.definition(json, warnings: warnings)
+        return showing(given.secret, MetadataRoutes.definition(json, warnings: warnings), json)
     }
 
     @Sendable private func delete(_ call: Call) async throws -> Reply {

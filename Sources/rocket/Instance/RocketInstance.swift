@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import RocketAutomation
 import RocketDatabase
 import RocketEngine
 import RocketModel
@@ -9,6 +10,8 @@ import RocketServer
 struct RocketInstance: Sendable {
     let responder: RocketResponder
     let apps: AppRegistry
+    let deliveries: Deliveries
+    private let sender: CallSender
     let settings: ServerSettings
     let logger: Logger
     /// The data directory that this process holds; nil on PostgreSQL, which any number of processes may work on.
@@ -57,7 +60,8 @@ struct RocketInstance: Sendable {
                 settings: appSettings(configuration),
                 dependencies: dependencies
             )
-            return RocketInstance(apps, secrets, settings, logger, directory, lock)
+            let calls = try callSettings(configuration)
+            return RocketInstance(apps, calls, secrets, settings, logger, directory, lock)
         } catch {
             lock.release()
             throw words(for: error, "\(directory.path): can't start on this directory")
@@ -81,7 +85,7 @@ struct RocketInstance: Sendable {
             let secrets = try await chosen.complete { names in
                 try await apps.sharedSecrets(names) { Data(dependencies.randomBytes(32)).base64EncodedString() }
             }
-            return RocketInstance(apps, secrets, settings, logger, nil, nil)
+            return RocketInstance(apps, try callSettings(configuration), secrets, settings, logger, nil, nil)
         } catch {
             throw words(for: error, "can't start on PostgreSQL")
         }
@@ -97,6 +101,7 @@ struct RocketInstance: Sendable {
 
     private init(
         _ apps: AppRegistry,
+        _ calls: CallSettings,
         _ secrets: Secrets,
         _ settings: ServerSettings,
         _ logger: Logger,
@@ -106,6 +111,13 @@ struct RocketInstance: Sendable {
         self.settings = settings
         responder = RocketResponder(services: ServerServices(apps: apps, secrets: secrets, settings: settings))
         self.apps = apps
+        sender = CallSender(
+            addresses: calls.addresses,
+            templates: calls.templates,
+            secretBox: SecretBox(secrets),
+            now: apps.dependencies.now
+        )
+        deliveries = Deliveries(apps: apps, sender: sender, settings: calls.deliveries)
         self.logger = logger
         self.directory = directory
         self.lock = lock
@@ -136,6 +148,37 @@ struct RocketInstance: Sendable {
         return settings
     }
 
+    /// What calls to the outside may do.
+    private struct CallSettings {
+        let addresses: CallAddresses
+        let templates: HeaderTemplate
+        let deliveries: DeliverySettings
+    }
+
+    /// - Throws: ``CommandFailure`` for an entry that is no network.
+    private static func callSettings(_ configuration: LoadedConfiguration) throws -> CallSettings {
+        let allowed = try configuration.list("webhooks.allowed_networks").map { text in
+            do {
+                return try IPNetwork(text)
+            } catch {
+                throw CommandFailure("webhooks.allowed_networks: \"\(text)\" is no network", .configuration)
+            }
+        }
+        let names: [String]? =
+            configuration.isGiven("webhooks.env") || configuration.isProduction
+            ? configuration.list("webhooks.env") : nil
+        var deliveries = DeliverySettings()
+        deliveries.timeout = .seconds(configuration.whole("webhooks.timeout_s"))
+        deliveries.logDays = Int64(configuration.whole("webhooks.log_days"))
+        return CallSettings(
+            addresses: CallAddresses(refusesInner: configuration.isProduction, allowed: allowed),
+            templates: HeaderTemplate(
+                environment: HeaderTemplate.choose(names, from: ProcessInfo.processInfo.environment)
+            ),
+            deliveries: deliveries
+        )
+    }
+
     /// - Throws: ``CommandFailure`` with the entries of a list that can't be.
     private static func serverSettings(_ configuration: LoadedConfiguration) throws -> ServerSettings {
         var settings = ServerSettings()
@@ -162,6 +205,7 @@ struct RocketInstance: Sendable {
     }
 
     func close() async {
+        await sender.close()
         await apps.close()
         lock?.release()
     }

@@ -3,6 +3,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import NIOPosix
+import RocketAutomation
 import RocketEngine
 import RocketModel
 import RocketServer
@@ -69,7 +70,9 @@ enum RunningServer {
             logger.notice("listening on \(address)")
             await onReady(address)
         }
-        var services: [any Service] = [clients, AppHousekeeping(apps: instance.apps)]
+        var services: [any Service] = [
+            clients, AppHousekeeping(apps: instance.apps), DeliveryService(deliveries: instance.deliveries),
+        ]
         if let commands = commandSocket(instance, quiet) { services.insert(commands, at: 0) }
         var group = ServiceGroupConfiguration(
             services: services,
@@ -129,6 +132,15 @@ enum RunningServer {
                 .unavailable
             )
         }
+    }
+}
+
+/// Sends what writes have left to be told.
+private struct DeliveryService: Service {
+    let deliveries: Deliveries
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await deliveries.work() }
     }
 }
 

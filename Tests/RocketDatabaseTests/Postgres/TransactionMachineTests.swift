@@ -229,7 +229,7 @@ struct FirstStepRow: Sendable {
     var isCommit: Bool {
         switch step {
         case .finish, .done: true
-        case .run: false
+        case .run, .call: false
         }
     }
 
@@ -326,12 +326,14 @@ private enum SaidCommand: Hashable {
     /// Fails with what the script threw.
     case failAsTheScript(cleanUp: SentBatch?)
     case failStrangely(String)
+    case call
     case startOver(cleanUp: SentBatch?)
 
     init(_ command: TransactionMachine.Command) {
         switch command {
         case .send(let batch): self = .send(SentBatch(batch))
         case .succeed: self = .succeed
+        case .call: self = .call
         case .fail(let failure as DatabaseFailure, let cleanUp): self = .fail(failure, cleanUp: Self.sent(cleanUp))
         case .fail(is ScriptFailure, let cleanUp): self = .failAsTheScript(cleanUp: Self.sent(cleanUp))
         case .fail(let error, _): self = .failStrangely("\(error)")

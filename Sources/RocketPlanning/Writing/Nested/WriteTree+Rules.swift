@@ -128,6 +128,36 @@ extension WriteTree {
         return moves
     }
 
+    // MARK: webhooks
+
+    /// The webhooks that the rows of the tree set off, when all of them are judged and have their keys.
+    ///
+    /// - Parameter written: the rows with the keys that the database has numbered.
+    /// - Throws: 422 where the condition of one that the write waits for can't be evaluated.
+    package mutating func announcements(_ written: [PlannedRow]) throws(RequestFailure) -> [Announcement] {
+        guard rows.contains(where: { snapshot.logic(of: $0.entity)?.webhooks.isEmpty == false }) else { return [] }
+        var announcements: [Announcement] = []
+        let rows = numbered(written)
+        for index in rows.indices where rows[index].action != .update || !rows[index].values.isEmpty {
+            guard let logic = snapshot.logic(of: rows[index].entity), !logic.webhooks.isEmpty else { continue }
+            announcements += try run.announcements(of: index, in: rows, logic)
+        }
+        return announcements
+    }
+
+    /// The rows as they were planned, with the keys of those that were written.
+    package func numbered(_ written: [PlannedRow]) -> [PlannedRow] {
+        zip(rows, written).map { planned, written in
+            var row = planned
+            row.key = written.key
+            row.values = written.values
+            return row
+        }
+    }
+
+    /// Whether what is told of the rows is known before they are written.
+    package var knowsItsRows: Bool { rows.allSatisfy { $0.action != .create || $0.key != nil } }
+
     // MARK: actions
 
     private mutating func act(_ move: Move, depth: Int) throws(RequestFailure) {
@@ -181,8 +211,13 @@ extension WriteTree {
         do throws(CoercionFailure) {
             try set(index, to: try field.fitting(try field.shape.value(of: value)), move)
         } catch {
-            throw ActionFailure(field: field.name, message: "is set by the transition, and \(error.message)")
+            throw ActionFailure(field: field.name, message: "is set by the transition, and \(told(error.message))")
         }
+    }
+
+    /// What an expression gave may be of fields that the caller can't read, so only administrators are told of it.
+    private func told(_ message: String) -> String {
+        access.principal.isAdmin ? message : "does not fit"
     }
 
     private mutating func set(_ index: Int, to value: FieldValue, _ move: Move) throws(CoercionFailure) {
@@ -222,7 +257,10 @@ extension WriteTree {
             do throws(CoercionFailure) {
                 members.append(JSONObject.Member(name: name, value: try shape.value(of: value).json))
             } catch {
-                throw ActionFailure(field: nil, message: "the value of \"\(name)\" does not fit: \(error.message)")
+                throw ActionFailure(
+                    field: nil,
+                    message: "the value of \"\(name)\" does not fit: \(told(error.message))"
+                )
             }
         }
         return JSONObject(uniqueMembers: members)

@@ -1,7 +1,7 @@
 /// Addresses that begin alike: `10.0.0.0/8`, `fd00::/8` (RFC 4632 part 3.1, RFC 4291 part 2.3), or one address alone.
-struct IPNetwork: Sendable, Hashable {
+package struct IPNetwork: Sendable, Hashable {
     /// Why a text is no network.
-    enum Flaw: Error, Equatable {
+    package enum Flaw: Error, Equatable {
         case noAddress
         /// The number after the slash is not one of these.
         case badLength(ClosedRange<Int>)
@@ -14,7 +14,7 @@ struct IPNetwork: Sendable, Hashable {
     /// Ones where the addresses are alike.
     private let mask: UInt128
 
-    init(_ text: String) throws(Flaw) {
+    package init(_ text: String) throws(Flaw) {
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         guard let start = parts.first, let address = IPAddress(start) else { throw .noAddress }
         // What is written as IPv4 counts its own bits only: those that map it are always alike.
@@ -31,7 +31,7 @@ struct IPNetwork: Sendable, Hashable {
     }
 
     /// An IPv6 network holds no IPv4 address: `::/0` is all of IPv6 and nothing else.
-    func contains(_ address: IPAddress) -> Bool {
+    package func contains(_ address: IPAddress) -> Bool {
         address.isIPv4 == first.isIPv4 && address.bits & mask == first.bits
     }
 }

@@ -1,19 +1,19 @@
 /// An address of IPv4 or IPv6, whichever way it was written. IPv4 is kept as IPv6 maps it (RFC 4291 part 2.5.5.2), so
 /// that `::ffff:192.0.2.1`, which a socket for both gives, is the same address as `192.0.2.1`.
-struct IPAddress: Sendable, Hashable {
+package struct IPAddress: Sendable, Hashable {
     /// The 128 bits, the first one highest.
-    let bits: UInt128
+    package let bits: UInt128
 
     /// `::ffff:0:0/96`
     private static let mapped: UInt128 = 0xffff_0000_0000
 
-    init(bits: UInt128) {
+    package init(bits: UInt128) {
         self.bits = bits
     }
 
     /// Reads `192.0.2.1`, or one of the forms of RFC 4291 part 2.2. There is no port, no bracket, no zone and no
     /// leading zero in a decimal number, which some take for octal.
-    init?(_ text: some StringProtocol) {
+    package init?(_ text: some StringProtocol) {
         let text = Substring(text)
         if text.utf8.contains(UInt8(ascii: ":")) {
             guard let bits = Self.sixBits(text) else { return nil }
@@ -24,7 +24,7 @@ struct IPAddress: Sendable, Hashable {
         }
     }
 
-    var isIPv4: Bool { bits >> 32 == Self.mapped >> 32 }
+    package var isIPv4: Bool { bits >> 32 == Self.mapped >> 32 }
 
     // MARK: reading
 
@@ -75,7 +75,7 @@ struct IPAddress: Sendable, Hashable {
 
 extension IPAddress: CustomStringConvertible {
     /// The one text of the address: dotted for IPv4, RFC 5952 part 4 for IPv6.
-    var description: String {
+    package var description: String {
         if isIPv4 { return [24, 16, 8, 0].map { "\(UInt8(truncatingIfNeeded: bits >> $0))" }.joined(separator: ".") }
         let groups = (0..<8).map { UInt16(truncatingIfNeeded: bits >> (112 - 16 * $0)) }
         let text = { (part: ArraySlice<UInt16>) in part.map { String($0, radix: 16) }.joined(separator: ":") }

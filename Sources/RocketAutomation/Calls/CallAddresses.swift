@@ -1,0 +1,112 @@
+import Foundation
+import NIOPosix
+package import RocketModel
+
+/// Which addresses calls may go to, and where a name leads.
+package struct CallAddresses: Sendable {
+    /// Whether addresses that are not of the public internet are refused.
+    private let refusesInner: Bool
+    /// Those that are allowed all the same.
+    private let allowed: [IPNetwork]
+
+    package init(refusesInner: Bool, allowed: [IPNetwork] = []) {
+        self.refusesInner = refusesInner
+        self.allowed = allowed
+    }
+
+    /// A name that can't be called, and why.
+    package struct Refusal: Error, Sendable {
+        package let message: String
+    }
+
+    /// Not of the public internet: the registries of special addresses (RFC 6890, https://www.iana.org/assignments/),
+    /// which hold loopback, private and link-local ones, those of providers' inner nets and of clouds' metadata.
+    private static let inner: [IPNetwork] = [
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+        "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+        "224.0.0.0/4", "240.0.0.0/4",
+    ].compactMap(network)
+
+    /// Of IPv6 only what is given out (RFC 4291 part 2.4: global unicast, 2000::/3) can be public, and of that not these.
+    private static let innerOfSix: [IPNetwork] = [
+        "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
+    ].compactMap(network)
+
+    private static let globalOfSix = network("2000::/3")
+    /// IPv4 addresses as NAT64 writes them (RFC 6052), in their last 32 bits.
+    private static let translated = network("64:ff9b::/96")
+
+    private static func network(_ text: String) -> IPNetwork? { try? IPNetwork(text) }
+
+    package func mayCall(_ address: IPAddress) -> Bool {
+        guard refusesInner else { return true }
+        if allowed.contains(where: { $0.contains(address) }) { return true }
+        if address.isIPv4 { return !Self.inner.contains { $0.contains(address) } }
+        if Self.translated?.contains(address) == true {
+            return mayCall(IPAddress(bits: 0xffff_0000_0000 | (address.bits & 0xffff_ffff)))
+        }
+        return Self.globalOfSix?.contains(address) == true && !Self.innerOfSix.contains { $0.contains(address) }
+    }
+
+    /// The addresses of a host as texts, in the order in which they are to be tried; all of them are allowed.
+    ///
+    /// - Throws: ``Refusal``.
+    package func addresses(of host: String) async throws -> [String] {
+        try judge(await Self.resolve(host), host)
+    }
+
+    /// By itself: a value of 16 bytes' alignment, as an address is, held over an `await` ends the process in Swift 6.3.
+    private func judge(_ found: [String], _ host: String) throws(Refusal) -> [String] {
+        let addresses = found.compactMap { IPAddress($0) }
+        guard !addresses.isEmpty else { throw Refusal(message: "the host \"\(host)\" has no address") }
+        // One that is refused is reason enough: who answers so means no good.
+        guard addresses.count == found.count, addresses.allSatisfy(mayCall) else {
+            throw Refusal(message: "the host \"\(host)\" leads to an address that calls may not go to")
+        }
+        return (addresses.filter(\.isIPv4) + addresses.filter { !$0.isIPv4 }).map(\.description)
+    }
+
+    /// Whatever a spelling means to the system, decimal and octal numbers included.
+    private static func resolve(_ host: String) async -> [String] {
+        if isAddress(host) { return [host] }
+        do {
+            return try await NIOThreadPool.singleton.runIfActive { lookUp(host) }
+        } catch {
+            return []
+        }
+    }
+
+    private static func isAddress(_ host: String) -> Bool { IPAddress(host) != nil }
+
+    private static func lookUp(_ host: String) -> [String] {
+        var hints = addrinfo()
+        hints.ai_family = AF_UNSPEC
+        #if canImport(Glibc)
+            hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        #else
+            hints.ai_socktype = SOCK_STREAM
+        #endif
+        var list: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(host, nil, &hints, &list) == 0 else { return [] }
+        defer { freeaddrinfo(list) }
+        var addresses: [String] = []
+        var entry = list
+        while let current = entry {
+            var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+            let code = getnameinfo(
+                current.pointee.ai_addr,
+                current.pointee.ai_addrlen,
+                &text,
+                socklen_t(text.count),
+                nil,
+                0,
+                NI_NUMERICHOST
+            )
+            let name = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            let address = String(name.prefix { $0 != "%" })
+            if code == 0, !addresses.contains(address) { addresses.append(address) }
+            entry = current.pointee.ai_next
+        }
+        return addresses
+    }
+}

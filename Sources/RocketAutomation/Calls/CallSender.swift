@@ -1,0 +1,281 @@
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+package import RocketEngine
+package import RocketModel
+import Synchronization
+
+/// A call that is ready to be made.
+package struct OutgoingCall: Sendable {
+    package let call: WebhookCall
+    package let body: String
+    package let idempotencyKey: String
+    /// What it is signed with, sealed; nil for no signature.
+    package let sealedSecret: String?
+    /// How many writes have set each other off before it.
+    package let depth: Int
+    package let timeout: Duration
+}
+
+/// What has become of a call.
+package enum CallOutcome: Sendable {
+    /// - Parameter retryAfter: the seconds that the other side asks for.
+    case answered(status: Int, body: String, retryAfter: Int64?)
+    case failed(String)
+}
+
+/// Makes calls. A host is resolved here and its addresses are checked; the connection then goes to that address and to
+/// none that the name may lead to a moment later. Redirects are not followed.
+package final class CallSender: Sendable {
+    private struct Place: Hashable {
+        let host: String
+        let address: String
+    }
+
+    private struct Client {
+        let client: HTTPClient
+        var users: Int
+        var lastUse: ContinuousClock.Instant
+    }
+
+    private let addresses: CallAddresses
+    private let templates: HeaderTemplate
+    private let secretBox: SecretBox
+    private let now: @Sendable () -> Timestamp
+    /// The address is a client's own, so there is one for each.
+    private let clients = Mutex<[Place: Client]>([:])
+
+    package init(
+        addresses: CallAddresses,
+        templates: HeaderTemplate,
+        secretBox: SecretBox,
+        now: @escaping @Sendable () -> Timestamp
+    ) {
+        self.addresses = addresses
+        self.templates = templates
+        self.secretBox = secretBox
+        self.now = now
+    }
+
+    /// Clients that are kept for the next call to the same place.
+    private static let maximumIdle = 64
+    /// What is kept of an answer.
+    private static let maximumAnswer = 64 * 1024
+
+    package func send(_ call: OutgoingCall) async -> CallOutcome {
+        do {
+            let request = try prepare(call)
+            guard let host = URL(string: call.call.url)?.host(percentEncoded: false), !host.isEmpty else {
+                return .failed("\(call.call.url) has no host")
+            }
+            let deadline = NIODeadline.now() + .nanoseconds(Self.nanoseconds(call.timeout))
+            let bare = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host
+            var outcome = CallOutcome.failed("the host \"\(bare)\" has no address")
+            for address in try await addresses.addresses(of: bare).prefix(3) {
+                let attempt = await send(request, to: Place(host: bare, address: address), deadline)
+                outcome = attempt.outcome
+                guard attempt.mayTryElsewhere else { break }
+            }
+            return outcome
+        } catch let refusal as CallAddresses.Refusal {
+            return .failed(refusal.message)
+        } catch let missing as HeaderTemplate.Missing {
+            return .failed("a header names the variable \(missing.name), which is not there or may not be sent")
+        } catch let unreadable as UnreadableSecret {
+            return .failed(unreadable.message)
+        } catch {
+            return .failed(Self.words(error))
+        }
+    }
+
+    private struct UnreadableSecret: Error {
+        let message = "the webhook's secret was sealed with another encryption_key: give it a new one"
+    }
+
+    private func prepare(_ call: OutgoingCall) throws -> HTTPClient.Request {
+        let hasBody = call.call.method != "GET"
+        let body = hasBody ? Array(call.body.utf8) : []
+        var request = try HTTPClient.Request(
+            url: call.call.url,
+            method: .init(rawValue: call.call.method),
+            body: hasBody ? .bytes(body) : nil
+        )
+        for member in call.call.headers.members {
+            request.headers.replaceOrAdd(name: member.name, value: try templates.fill(member.value.stringValue ?? ""))
+        }
+        if hasBody { request.headers.replaceOrAdd(name: "Content-Type", value: "application/json") }
+        if !request.headers.contains(name: "User-Agent") { request.headers.add(name: "User-Agent", value: "Rocket") }
+        request.headers.replaceOrAdd(name: "Idempotency-Key", value: call.idempotencyKey)
+        request.headers.replaceOrAdd(name: "Rocket-Depth", value: String(call.depth + 1))
+        let now = now()
+        request.headers.replaceOrAdd(name: "webhook-id", value: call.idempotencyKey)
+        request.headers.replaceOrAdd(name: "webhook-timestamp", value: String(WebhookSignature.seconds(now)))
+        guard let sealed = call.sealedSecret else { return request }
+        guard let key = secretBox.open(sealed).flatMap(WebhookSecret.key) else { throw UnreadableSecret() }
+        let signature = WebhookSignature.sign(body, id: call.idempotencyKey, at: now, key: key)
+        request.headers.replaceOrAdd(name: "webhook-signature", value: signature)
+        return request
+    }
+
+    private func send(
+        _ request: HTTPClient.Request,
+        to place: Place,
+        _ deadline: NIODeadline
+    ) async -> (outcome: CallOutcome, mayTryElsewhere: Bool) {
+        let client = take(place)
+        let result = await Self.exchange(request, client, deadline)
+        await give(place)
+        switch result {
+        case .success(let answer):
+            let retryAfter = answer.head.headers.first(name: "Retry-After").flatMap { Self.seconds($0, now()) }
+            let text = String(decoding: answer.body, as: UTF8.self).replacing("\0", with: "\u{FFFD}")
+            return (.answered(status: Int(answer.head.status.code), body: text, retryAfter: retryAfter), false)
+        case .failure(let error):
+            let hasConnected = !(error is NIOConnectionError || error is ChannelError || error is IOError)
+            return (.failed(Self.words(error)), !hasConnected && NIODeadline.now() < deadline)
+        }
+    }
+
+    private static func exchange(
+        _ request: HTTPClient.Request,
+        _ client: HTTPClient,
+        _ deadline: NIODeadline
+    ) async -> Result<Answer, any Error> {
+        let collector = AnswerCollector(atMost: maximumAnswer)
+        let task = client.execute(request: request, delegate: collector, deadline: deadline)
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                task.futureResult.whenComplete { result in
+                    continuation.resume(returning: result.flatMapError { error in collector.collected(or: error) })
+                }
+            }
+        } onCancel: {
+            task.cancel()
+        }
+    }
+
+    /// `Retry-After` (RFC 9110 part 10.2.3): seconds, or a date.
+    private static func seconds(_ text: String, _ now: Timestamp) -> Int64? {
+        if let seconds = Int64(text), seconds >= 0 { return seconds }
+        let format = DateFormatter()
+        format.locale = Locale(identifier: "en_US_POSIX")
+        format.timeZone = TimeZone(identifier: "GMT")
+        format.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
+        guard let date = format.date(from: text) else { return nil }
+        return max(0, Int64(date.timeIntervalSince1970) - now.microseconds / 1_000_000)
+    }
+
+    private static func words(_ error: any Error) -> String {
+        let text = "\(error)"
+        if let error = error as? HTTPClientError {
+            switch error {
+            case .deadlineExceeded, .readTimeout, .writeTimeout: return "no answer in time"
+            case .connectTimeout: return "no connection in time"
+            case .remoteConnectionClosed: return "the connection was closed before the answer"
+            default: break
+            }
+        }
+        return String(text.prefix(500)).replacing("\0", with: "")
+    }
+
+    private static func nanoseconds(_ duration: Duration) -> Int64 {
+        duration.components.seconds * 1_000_000_000 + duration.components.attoseconds / 1_000_000_000
+    }
+
+    // MARK: clients
+
+    private func take(_ place: Place) -> HTTPClient {
+        clients.withLock { clients in
+            if var known = clients[place] {
+                known.users += 1
+                known.lastUse = .now
+                clients[place] = known
+                return known.client
+            }
+            var configuration = HTTPClient.Configuration(
+                redirectConfiguration: .disallow,
+                timeout: .init(connect: .seconds(10))
+            )
+            configuration.dnsOverride = [place.host: place.address]
+            let client = HTTPClient(
+                eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton),
+                configuration: configuration
+            )
+            clients[place] = Client(client: client, users: 1, lastUse: .now)
+            return client
+        }
+    }
+
+    private func give(_ place: Place) async {
+        let idle = clients.withLock { clients -> [HTTPClient] in
+            clients[place]?.users -= 1
+            guard clients.count > Self.maximumIdle else { return [] }
+            let unused = clients.filter { $0.value.users == 0 }.sorted { $0.value.lastUse < $1.value.lastUse }
+            let surplus = unused.prefix(clients.count - Self.maximumIdle)
+            for entry in surplus { clients[entry.key] = nil }
+            return surplus.map(\.value.client)
+        }
+        for client in idle { await Self.shutDown(client) }
+    }
+
+    /// Ends all connections; no call is made afterwards.
+    package func close() async {
+        let all = clients.withLock { clients in
+            defer { clients = [:] }
+            return clients.values.map(\.client)
+        }
+        for client in all { await Self.shutDown(client) }
+    }
+
+    private static func shutDown(_ client: HTTPClient) async {
+        do {
+            try await client.shutdown()
+        } catch {
+            // Calls that still run are cancelled, which is all that was wanted.
+        }
+    }
+}
+
+private struct Answer: Sendable {
+    let head: HTTPResponseHead
+    let body: [UInt8]
+}
+
+/// What comes of an answer, up to a bound. Its status has said what matters: a body that breaks off stays as far as it came.
+private final class AnswerCollector: HTTPClientResponseDelegate {
+    typealias Response = Answer
+
+    private let bound: Int
+    private let answer = Mutex<(head: HTTPResponseHead?, body: [UInt8])>((nil, []))
+
+    init(atMost bound: Int) {
+        self.bound = bound
+    }
+
+    func didReceiveHead(task: HTTPClient.Task<Response>, _ head: HTTPResponseHead) -> EventLoopFuture<Void> {
+        answer.withLock { $0.head = head }
+        return task.eventLoop.makeSucceededVoidFuture()
+    }
+
+    func didReceiveBodyPart(task: HTTPClient.Task<Response>, _ buffer: ByteBuffer) -> EventLoopFuture<Void> {
+        let isFull = answer.withLock { answer in
+            answer.body.append(contentsOf: buffer.readableBytesView.prefix(bound - answer.body.count))
+            return answer.body.count >= bound
+        }
+        return isFull ? task.eventLoop.makeFailedFuture(Full()) : task.eventLoop.makeSucceededVoidFuture()
+    }
+
+    private struct Full: Error {}
+
+    func didFinishRequest(task: HTTPClient.Task<Response>) throws -> Response {
+        try collected(or: HTTPClientError.remoteConnectionClosed).get()
+    }
+
+    /// Fails with `error` where not even the status has come.
+    func collected(or error: any Error) -> Result<Answer, any Error> {
+        answer.withLock { answer in answer.head.map { .success(Answer(head: $0, body: answer.body)) } ?? .failure(error)
+        }
+    }
+}

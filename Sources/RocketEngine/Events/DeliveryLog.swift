@@ -1,0 +1,62 @@
+import RocketDatabase
+package import RocketModel
+package import RocketPlanning
+
+/// The log of an app's calls, as its administrators see it.
+package struct DeliveryLog: Sendable {
+    private let app: AppContext
+    private let store: DeliveryStore
+
+    package init(_ app: AppContext) {
+        self.app = app
+        store = DeliveryStore(app.database.dialect)
+    }
+
+    /// What a list may be filtered by.
+    package static let filters = ["webhook_id", "status", "entity"]
+
+    /// One page, newest first, and how many there are.
+    package func page(_ filters: [String: String], _ place: PageRequest) async throws -> (
+        rows: [JSONValue], total: Int64
+    ) {
+        let chosen = filters.sorted { $0.key < $1.key }.map { (column: $0.key, value: $0.value) }
+        let statements = store.page(chosen, limit: place.perPage, offset: place.offset)
+        let results = try await app.database.read([statements.page, statements.total])
+        return (
+            results[0].rows.map { .object(store.json($0)) }, results[1].rows.first?.first?.integerValue ?? 0
+        )
+    }
+
+    /// - Throws: 404.
+    package func row(_ id: String) async throws -> JSONValue {
+        let id = try Self.canonical(id)
+        guard let row = try await app.database.read([store.log(id: id)])[0].rows.first else { throw Self.notFound(id) }
+        return .object(store.json(row))
+    }
+
+    /// Sends a delivery once more.
+    ///
+    /// - Throws: 404, and 422 for one that is neither failed nor waits to be tried again.
+    package func retry(_ id: String, now: Timestamp) async throws -> JSONValue {
+        let id = try Self.canonical(id)
+        let changes = try await app.database.write([store.retry(id: id, now: now)])[0].changes
+        let row = try await row(id)
+        guard changes > 0 else {
+            let status = row.objectValue?["status"]?.stringValue ?? ""
+            let message =
+                "a delivery that has failed, or waits to be tried again, is sent once more; this one is \(status)"
+            throw RequestFailure.validation([FailureDetail(field: "status", message: message)])
+        }
+        app.workIsDue()
+        return row
+    }
+
+    private static func canonical(_ id: String) throws(RequestFailure) -> String {
+        guard let known = UniqueID(id) else { throw notFound(id) }
+        return known.text
+    }
+
+    private static func notFound(_ id: String) -> RequestFailure {
+        RequestFailure(.notFound, "There is no webhook log \"\(id.prefix(100))\"")
+    }
+}
