@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # One builder at a time: SwiftPM locks its build folder, and 2 cores are soon busy.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check lint format bench bench-expressions bench-relations bench-rules bench-permissions bench-postgres kill9 outage release build-tests warnings
+.PHONY: help setup run demo test check lint format bench bench-expressions bench-relations bench-rules bench-permissions bench-webhooks kill9-webhooks two-servers-webhooks bench-postgres kill9 outage release build-tests warnings
 
 SOURCES := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Expressions Benchmarks/Package.swift
 BUILD_LOG := .build/build-tests.log
@@ -51,6 +51,16 @@ bench-rules: release ## Measure what rules cost a create (ARGS="--reps 15")
 
 bench-permissions: release ## Measure what policies cost, and the times of sign-ins (ARGS="--reps 9")
 	Benchmarks/permissions.sh $(ARGS)
+
+bench-webhooks: release ## Measure sending webhooks and what they cost (ARGS="--part drain")
+	Benchmarks/webhooks.sh $(ARGS)
+
+kill9-webhooks: release ## Kill the release build while it sends webhooks (ARGS="--kills 50")
+	scripts/kill9_webhooks.py $(ARGS)
+	PGSAFE=1 scripts/with_postgres.sh scripts/kill9_webhooks.py --store postgres $(ARGS)
+
+two-servers-webhooks: release ## Stop one of two servers while they send
+	PGSAFE=1 scripts/with_postgres.sh scripts/two_servers_webhooks.py $(ARGS)
 
 bench-expressions: ## Measure the expression language
 	Benchmarks/expressions.sh $(ARGS)
