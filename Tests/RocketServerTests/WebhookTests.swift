@@ -2,6 +2,7 @@ import Crypto
 import Foundation
 import HTTPTypes
 import RocketAutomation
+import RocketEngine
 import RocketModel
 import RocketTestSupport
 import Testing
@@ -230,6 +231,37 @@ struct WebhookTests {
     func innerAddressesAreRefusedInProduction(host: String) async throws {
         let addresses = CallAddresses(refusesInner: true)
         await #expect(throws: CallAddresses.Refusal.self) { _ = try await addresses.addresses(of: host) }
+    }
+
+    /// However a host is spelt, what is checked is what would be connected to.
+    @Test(arguments: [
+        "127.0.0.1", "LOCALHOST", "localhost.", "127%2e0%2e0%2e1", "2130706433", "0x7f000001", "[::1]",
+        "[::ffff:127.0.0.1]", "user@127.0.0.1", "①②⑦.0.0.1",
+    ])
+    func noSpellingOfAHostGetsPastTheCheck(host: String) async throws {
+        try await TestReceiver.run { receiver in
+            let port = receiver.url.split(separator: ":").last ?? ""
+            let secrets = Secrets(jwt: "", platformJWT: "", encryption: "")
+            let sender = CallSender(
+                addresses: CallAddresses(refusesInner: true),
+                templates: HeaderTemplate(environment: [:]),
+                secretBox: SecretBox(secrets),
+                now: { Timestamp(microseconds: 0) }
+            )
+            let outcome = await sender.send(
+                OutgoingCall(
+                    call: WebhookCall(url: "http://\(host):\(port)/x", method: "POST", headers: [:]),
+                    body: "{}",
+                    idempotencyKey: "wh_1",
+                    sealedSecret: nil,
+                    depth: 0,
+                    timeout: .seconds(2)
+                )
+            )
+            await sender.close()
+            guard case .failed = outcome else { throw TestFailure("\(host): \(outcome)") }
+            #expect(receiver.received.isEmpty, "\(host)")
+        }
     }
 
     @Test func publicAndAllowedAddressesAreCalled() async throws {

@@ -25,27 +25,34 @@ package struct CallAddresses: Sendable {
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
         "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
         "224.0.0.0/4", "240.0.0.0/4",
-    ].compactMap(network)
+    ].map(network)
 
     /// Of IPv6 only what is given out (RFC 4291 part 2.4: global unicast, 2000::/3) can be public, and of that not these.
     private static let innerOfSix: [IPNetwork] = [
         "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
-    ].compactMap(network)
+    ].map(network)
 
     private static let globalOfSix = network("2000::/3")
     /// IPv4 addresses as NAT64 writes them (RFC 6052), in their last 32 bits.
     private static let translated = network("64:ff9b::/96")
 
-    private static func network(_ text: String) -> IPNetwork? { try? IPNetwork(text) }
+    /// A network that is written in this code: one that is misspelt must not be left out in silence.
+    private static func network(_ text: String) -> IPNetwork {
+        do {
+            return try IPNetwork(text)
+        } catch {
+            preconditionFailure("\(text) is no network: \(error)")
+        }
+    }
 
     package func mayCall(_ address: IPAddress) -> Bool {
         guard refusesInner else { return true }
         if allowed.contains(where: { $0.contains(address) }) { return true }
         if address.isIPv4 { return !Self.inner.contains { $0.contains(address) } }
-        if Self.translated?.contains(address) == true {
+        if Self.translated.contains(address) {
             return mayCall(IPAddress(bits: 0xffff_0000_0000 | (address.bits & 0xffff_ffff)))
         }
-        return Self.globalOfSix?.contains(address) == true && !Self.innerOfSix.contains { $0.contains(address) }
+        return Self.globalOfSix.contains(address) && !Self.innerOfSix.contains { $0.contains(address) }
     }
 
     /// The addresses of a host as texts, in the order in which they are to be tried; all of them are allowed.

@@ -17,6 +17,22 @@ package struct OutgoingCall: Sendable {
     /// How many writes have set each other off before it.
     package let depth: Int
     package let timeout: Duration
+
+    package init(
+        call: WebhookCall,
+        body: String,
+        idempotencyKey: String,
+        sealedSecret: String?,
+        depth: Int,
+        timeout: Duration
+    ) {
+        self.call = call
+        self.body = body
+        self.idempotencyKey = idempotencyKey
+        self.sealedSecret = sealedSecret
+        self.depth = depth
+        self.timeout = timeout
+    }
 }
 
 /// What has become of a call.
@@ -67,14 +83,12 @@ package final class CallSender: Sendable {
     package func send(_ call: OutgoingCall) async -> CallOutcome {
         do {
             let request = try prepare(call)
-            guard let host = URL(string: call.call.url)?.host(percentEncoded: false), !host.isEmpty else {
-                return .failed("\(call.call.url) has no host")
-            }
             let deadline = NIODeadline.now() + .nanoseconds(Self.nanoseconds(call.timeout))
-            let bare = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host
-            var outcome = CallOutcome.failed("the host \"\(bare)\" has no address")
-            for address in try await addresses.addresses(of: bare).prefix(3) {
-                let attempt = await send(request, to: Place(host: bare, address: address), deadline)
+            // As the client reads it: what is checked here must be what it connects to.
+            let host = request.host.filter { $0 != "[" && $0 != "]" }
+            var outcome = CallOutcome.failed("the host \"\(host)\" has no address")
+            for address in try await addresses.addresses(of: host).prefix(3) {
+                let attempt = await send(request, to: Place(host: host, address: address), deadline)
                 outcome = attempt.outcome
                 guard attempt.mayTryElsewhere else { break }
             }

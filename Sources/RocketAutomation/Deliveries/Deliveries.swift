@@ -46,7 +46,7 @@ package final class Deliveries: Sendable {
     /// Works until it is cancelled; what is being sent then is given back.
     package func work() async {
         apps.listenForWork { [hint] app in hint.yield(app) }
-        await withTaskGroup(of: Void.self) { group in
+        await withDiscardingTaskGroup { group in
             group.addTask { await self.sweep() }
             for await app in hints {
                 guard begin(app) else { continue }
@@ -126,7 +126,7 @@ package final class Deliveries: Sendable {
 
     /// Each lane by itself: one that hangs keeps no other waiting.
     private func work(_ lanes: [String], _ app: String) async {
-        await withTaskGroup(of: Void.self) { group in
+        await withDiscardingTaskGroup { group in
             for lane in lanes {
                 let work = "\(app) \(lane)"
                 guard begin(work) else { continue }
@@ -167,7 +167,7 @@ package final class Deliveries: Sendable {
                 )
                 let claimed = store.claimed(try await app.database.write([claim])[0])
                 guard !claimed.isEmpty else { return sent }
-                await withTaskGroup(of: Void.self) { group in
+                await withDiscardingTaskGroup { group in
                     for delivery in claimed { group.addTask { await self.send(delivery, app, store) } }
                 }
                 sent += claimed.count
@@ -262,7 +262,14 @@ package final class Deliveries: Sendable {
     /// In a task of its own, for the one that sends is cancelled.
     private func giveBack(_ delivery: ClaimedDelivery, _ app: AppContext, _ store: DeliveryStore) async {
         let now = dependencies.now()
-        await Task { _ = try? await app.database.write([store.release(delivery, now: now)]) }.value
+        await Task {
+            do {
+                _ = try await app.database.write([store.release(delivery, now: now)])
+            } catch {
+                // Then it is due again when the lease has run out.
+                dependencies.logger.debug("a delivery was not given back", metadata: ["cause": "\(error)"])
+            }
+        }.value
     }
 
     // MARK: the log

@@ -253,6 +253,11 @@ package final class AppRegistry: Sendable {
         }
         do {
             try await SystemSchema.app.migrate(database)
+            if !provider.isShared {
+                // Nobody else sends, so what is held is held by a process that is gone.
+                let takeBack = DeliveryStore(database.dialect).takeBack(now: dependencies.now())
+                _ = try await database.write([takeBack])
+            }
             return AppContext(
                 stored: app,
                 database: database,
