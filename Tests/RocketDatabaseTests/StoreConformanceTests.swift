@@ -2,6 +2,7 @@ import RocketDatabase
 import RocketModel
 import RocketPlanning
 import RocketTestSupport
+import Synchronization
 import Testing
 
 /// What every store must do, whatever it is.
@@ -47,6 +48,104 @@ struct StoreConformanceTests {
     }
 
     private static let all = SQLStatement("SELECT \"id\", \"name\" FROM \"t\" ORDER BY \"id\"", output: .values)
+
+    private struct OutsideRefusal: Error {}
+
+    /// Inserts a row, calls outside, and then inserts another one or throws.
+    private struct CallingScript: TransactionScript {
+        let statements: [SQLStatement]
+        let fails: Bool
+        let call: OutsideCall
+        var position = 0
+
+        mutating func next(_ results: [StatementResult]) throws -> TransactionStep<Void> {
+            position += 1
+            switch position {
+            case 1: return .run([statements[0]])
+            case 2: return .call(call)
+            case 3 where fails: throw OutsideRefusal()
+            case 3: return .run([statements[1]])
+            default: return .done(())
+            }
+        }
+    }
+
+    /// The call is made once, with the transaction open and unseen, and what comes of it decides.
+    @Test(arguments: TestStore.allCases, [false, true])
+    func aTransactionWaitsForWhatItCallsOutside(store: TestStore, fails: Bool) async throws {
+        try await Self.run(store) { database in
+            try await Self.makeTable(database)
+            let seen = Mutex<[Int]>([])
+            let script = CallingScript(
+                statements: [Self.insert(1, "a", database.dialect), Self.insert(2, "b", database.dialect)],
+                fails: fails
+            ) {
+                let rows = try? await database.read([Self.all])[0].rows
+                seen.withLock { $0.append(rows?.count ?? -1) }
+            }
+            async let others: Void = withThrowingTaskGroup(of: Void.self) { group in
+                for id in 10..<20 {
+                    group.addTask { _ = try await database.write([Self.insert(Int64(id), nil, database.dialect)]) }
+                }
+                try await group.waitForAll()
+            }
+            if fails {
+                await #expect(throws: OutsideRefusal.self) { try await database.write(script) }
+            } else {
+                try await database.write(script)
+            }
+            try await others
+            let rows = try await database.read([Self.all])[0].rows
+            #expect(rows.count == (fails ? 10 : 12))
+            #expect(rows.contains { $0[0] == .integer(1) } == !fails)
+            let looks = seen.withLock { $0 }
+            #expect(looks.count == 1 && looks[0] >= 0 && looks[0] <= 10, "\(looks)")
+        }
+    }
+
+    /// Two at once, each in a transaction of its own, and a store that closes under one that waits.
+    @Test(arguments: TestStore.allCases)
+    func callersComeOneAfterTheOther(store: TestStore) async throws {
+        try await Self.run(store) { database in
+            try await Self.makeTable(database)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for id in stride(from: Int64(1), to: 9, by: 2) {
+                    let script = CallingScript(
+                        statements: [
+                            Self.insert(id, nil, database.dialect), Self.insert(id + 1, nil, database.dialect),
+                        ],
+                        fails: false
+                    ) {
+                        await Task.yield()
+                    }
+                    group.addTask { try await database.write(script) }
+                }
+                try await group.waitForAll()
+            }
+            #expect(try await database.read([Self.all])[0].rowCount == 8)
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func closingEndsATransactionThatWaits(store: TestStore) async throws {
+        try await Self.run(store) { database in
+            try await Self.makeTable(database)
+            let hasCalled = AsyncStream<Void>.makeStream()
+            let script = CallingScript(
+                statements: [Self.insert(1, nil, database.dialect), Self.insert(2, nil, database.dialect)],
+                fails: false
+            ) {
+                hasCalled.continuation.yield()
+                do { try await Task.sleep(for: .seconds(3)) } catch {
+                    // The one that waits is told to stop waiting.
+                }
+            }
+            let written = Task { try await database.write(script) }
+            for await _ in hasCalled.stream { break }
+            await database.close()
+            await #expect(throws: DatabaseFailure.self) { try await written.value }
+        }
+    }
 
     /// Runs its statements, then throws.
     private struct FailingScript: TransactionScript {

@@ -31,6 +31,7 @@ struct SQLiteAccess: ~Copyable {
         _ script: inout Script,
         mode: WriteMode
     ) throws -> Progress<Script.Outcome> {
+        guard !deadline.isCancelled else { throw DatabaseFailure.unavailable(cause: "the database is closed") }
         deadline.restart(isUnbounded: mode == .alone)
         var results: [StatementResult] = []
         while true {
