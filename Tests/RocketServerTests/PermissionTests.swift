@@ -486,6 +486,30 @@ struct PermissionTests {
     }
 
     @Test(arguments: TestStore.allCases)
+    func aConflictTellsNothingToWhomMayNotEmptyASlugThatIsNotMadeAgain(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let app = try await server.makeApp()
+            let fields: [JSONValue] = [
+                ["name": "title", "type": "string", "unique": true],
+                ["name": "slug", "type": "string", "unique": true],
+            ]
+            let slug: JSONValue = ["field": "slug", "source": "title", "regenerate_on_update": false]
+            try await app.makeEntity("article", fields: fields, extra: ["slug": slug])
+            _ = try await app.make("article", ["title": "Taken"])
+            let own = try await app.make("article", ["title": "Own"])
+            let clerk = try await Self.user(app, "clerk", roles: ["clerk"])
+            try await Self.allow(app, "read", "article", ["clerk"])
+            let named = [Self.condition("slug", "like", "o%")]
+            try await Self.allow(app, "update", "article", ["clerk"], check: named)
+            for title: JSONValue in ["Taken", "Free"] {
+                let answer = try await clerk.app.put("article/\(own)", ["title": title, "slug": ""])
+                #expect(answer.status == 403, "\(answer)")
+            }
+            #expect(try await clerk.app.put("article/\(own)", ["title": "Taken"]).status == 409)
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
     func keysThatClientsGiveDontTellHiddenRowsFromAbsentOnes(store: TestStore) async throws {
         try await Bazaar.run(store) { app in
             let clerk = try await Self.user(app, "clerk", roles: ["clerk"])

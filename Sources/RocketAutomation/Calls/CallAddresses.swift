@@ -1,5 +1,4 @@
-import Foundation
-import NIOPosix
+import RocketDatabase
 package import RocketModel
 
 /// Which addresses calls may go to, and where a name leads.
@@ -76,44 +75,9 @@ package struct CallAddresses: Sendable {
     /// Whatever a spelling means to the system, decimal and octal numbers included.
     private static func resolve(_ host: String) async -> [String] {
         if isAddress(host) { return [host] }
-        do {
-            return try await NIOThreadPool.singleton.runIfActive { lookUp(host) }
-        } catch {
-            return []
-        }
+        // A zone, which only link-local addresses have, is no part of the address.
+        return await HostResolver.addresses(named: host).map { String($0.prefix { $0 != "%" }) }
     }
 
     private static func isAddress(_ host: String) -> Bool { IPAddress(host) != nil }
-
-    private static func lookUp(_ host: String) -> [String] {
-        var hints = addrinfo()
-        hints.ai_family = AF_UNSPEC
-        #if canImport(Glibc)
-            hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        #else
-            hints.ai_socktype = SOCK_STREAM
-        #endif
-        var list: UnsafeMutablePointer<addrinfo>?
-        guard getaddrinfo(host, nil, &hints, &list) == 0 else { return [] }
-        defer { freeaddrinfo(list) }
-        var addresses: [String] = []
-        var entry = list
-        while let current = entry {
-            var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
-            let code = getnameinfo(
-                current.pointee.ai_addr,
-                current.pointee.ai_addrlen,
-                &text,
-                socklen_t(text.count),
-                nil,
-                0,
-                NI_NUMERICHOST
-            )
-            let name = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            let address = String(name.prefix { $0 != "%" })
-            if code == 0, !addresses.contains(address) { addresses.append(address) }
-            entry = current.pointee.ai_next
-        }
-        return addresses
-    }
 }

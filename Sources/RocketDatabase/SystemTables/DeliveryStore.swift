@@ -139,8 +139,7 @@ package struct DeliveryStore: Sendable {
     }
 
     private static func object(_ value: SQLValue) -> JSONObject {
-        // What was stored as JSON is JSON.
-        (try? JSONParser.parse(value.textValue ?? ""))?.objectValue ?? JSONObject()
+        parsed(value).objectValue ?? JSONObject()
     }
 
     /// - Returns: a statement that changes no row where the lease was lost.
@@ -289,7 +288,12 @@ package struct DeliveryStore: Sendable {
 
     private static func parsed(_ value: SQLValue) -> JSONValue {
         let text = value.textValue ?? ""
-        return (try? JSONParser.parse(text)) ?? .string(text)
+        do {
+            return try JSONParser.parse(text)
+        } catch {
+            // Whoever has edited the table sees what stands there.
+            return .string(text)
+        }
     }
 
     /// Sends a delivery again that failed or waits to be tried again, once more than it would be.

@@ -231,10 +231,7 @@ extension PlannedRow {
             guard case .field(let condition) = condition, let index = entity.index(of: condition.field.name),
                 let value = isFailing || index == entity.keyIndex ? value(index) : values[index]
             else { return true }
-            // Of an empty slug one is made, and perhaps of one that is left alone.
-            let isSlug = condition.field.name == entity.slugField?.name
-            if isSlug, values[index] == nil || value.isNull || value == .text("") { return true }
-            return condition.holds(of: value)
+            return condition.holds(of: value) || condition.field.name == entity.slugField?.name && mayMakeSlug
         } ?? false
     }
 }

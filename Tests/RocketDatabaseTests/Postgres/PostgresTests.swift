@@ -348,15 +348,16 @@ struct PostgresTests {
     }
 
     @Test func aServerThatIsNotThereIsUnavailableAtOnce() async throws {
-        let settings = try PostgresSettings(connectionText: "postgres://nobody@127.0.0.1:1/none")
+        var settings = try PostgresSettings(connectionText: "postgres://nobody@127.0.0.1:1/none")
+        settings.waitLimit = .seconds(600)
         let provider = try PostgresProvider(settings: settings, logger: .silent)
         let start = ContinuousClock.now
         do {
             _ = try await provider.openManagement()
             Issue.record("it opened")
         } catch DatabaseFailure.unavailable {}
-        // Well before the time that anybody waits for a connection.
-        #expect(ContinuousClock.now - start < .seconds(8))
+        // Well before the time that anybody waits for a connection, even where the machine is busy.
+        #expect(ContinuousClock.now - start < .seconds(60))
         await provider.close()
     }
 

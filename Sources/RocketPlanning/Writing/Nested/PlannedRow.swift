@@ -59,6 +59,19 @@ package struct PlannedRow: Sendable {
         if index == entity.keyIndex, action != .create { return key }
         return stored.map { entity.dialect.fieldValue($0[index], entity.fields[index].shape) }
     }
+
+    /// Whether a slug may yet be made for the row: where a new one has none, and where one that is left alone is made
+    /// again whenever its source changes.
+    var mayMakeSlug: Bool {
+        guard let slug = entity.definition.slug, slug.source != nil, let index = entity.index(of: slug.field) else {
+            return false
+        }
+        return switch action {
+        case .create: values[index].map { $0.isNull || $0 == .text("") } ?? true
+        case .update: slug.regenerateOnUpdate && values[index] == nil
+        case .delete: false
+        }
+    }
 }
 
 /// A row of a join table that a write makes or removes.

@@ -1,8 +1,8 @@
 import Dispatch
 import Foundation
 
-/// Finds the addresses of a host's name, off the reactor's thread: libpq would block it.
-enum HostResolver {
+/// Finds the addresses of a host's name on a thread of its own: the system's look-up blocks.
+package enum HostResolver {
     private static let queue = DispatchQueue(label: "rocket.postgres.names", attributes: .concurrent)
 
     /// Whether a host's name is to be looked up here. A folder with a socket has none; several hosts, and those that
@@ -16,6 +16,13 @@ enum HostResolver {
     /// there are none.
     static func resolve(_ host: String, _ body: @escaping @Sendable ([String]) -> Void) {
         queue.async { body(addresses(of: host)) }
+    }
+
+    /// The same for who can wait.
+    package static func addresses(named host: String) async -> [String] {
+        await withCheckedContinuation { continuation in
+            resolve(host) { continuation.resume(returning: $0) }
+        }
     }
 
     private static func addresses(of host: String) -> [String] {
