@@ -20,6 +20,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     case unsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE"
     case methodNotAllowed = "METHOD_NOT_ALLOWED"
     case unavailable = "UNAVAILABLE"
+    case webhookFailed = "WEBHOOK_FAILED"
 }
 
 /// The layer of checks that a violation comes from: `rule` in the error's details.
@@ -46,11 +47,19 @@ package struct FailureDetail: Sendable, Hashable {
     package let rule: ViolatedRule?
     /// What is wrong, what was expected and, where it helps, what came.
     package let message: String
+    /// What a program would otherwise have to read out of the message.
+    package let facts: JSONObject
 
-    package init(field: String? = nil, rule: ViolatedRule? = nil, message: String) {
+    package init(
+        field: String? = nil,
+        rule: ViolatedRule? = nil,
+        message: String,
+        facts: JSONObject = JSONObject()
+    ) {
         self.field = field
         self.rule = rule
         self.message = message
+        self.facts = facts
     }
 }
 

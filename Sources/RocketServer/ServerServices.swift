@@ -7,13 +7,15 @@ package struct ServerServices: Sendable {
     package let tokens: AccessTokens
     package let settings: ServerSettings
     package let secretBox: SecretBox
+    package let calls: SynchronousCalls
     package var dependencies: EngineDependencies { apps.dependencies }
     package var logger: Logger { apps.dependencies.logger }
 
-    package init(apps: AppRegistry, secrets: Secrets, settings: ServerSettings) {
+    package init(apps: AppRegistry, secrets: Secrets, settings: ServerSettings, caller: any OutsideCaller) {
         self.apps = apps
         self.settings = settings
         secretBox = SecretBox(secrets)
+        calls = SynchronousCalls(caller: caller, limit: settings.synchronousCallLimit)
         tokens = AccessTokens(secrets: secrets, dependencies: apps.dependencies)
     }
 }

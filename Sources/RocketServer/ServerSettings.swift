@@ -9,6 +9,8 @@ package struct ServerSettings: Sendable {
     package var bodySeconds: Int64 = 30
     /// How long requests that run may go on after a signal to stop.
     package var graceSeconds: Int64 = 10
+    /// How long the calls that one write waits for may take together.
+    package var synchronousCallLimit = Duration.seconds(5)
     /// Whose word on the address of a client counts.
     package var trustedProxies = TrustedProxies.none
     /// Which pages of other origins may read answers.

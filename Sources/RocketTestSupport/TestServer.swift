@@ -28,11 +28,12 @@ package final class TestServer: Sendable {
         _ store: TestStore,
         settings: AppSettings? = nil,
         server: ServerSettings = ServerSettings(),
+        addresses: CallAddresses = CallAddresses(refusesInner: false),
         _ test: (TestServer) async throws -> Void
     ) async throws {
         await TestSlots.servers.take()
         do {
-            try await runAlone(store, settings: settings, server: server, test)
+            try await runAlone(store, settings: settings, server: server, addresses, test)
         } catch {
             await TestSlots.servers.give()
             throw error
@@ -44,12 +45,13 @@ package final class TestServer: Sendable {
         _ store: TestStore,
         settings: AppSettings?,
         server: ServerSettings,
+        _ addresses: CallAddresses,
         _ test: (TestServer) async throws -> Void
     ) async throws {
         let directory = try TemporaryDirectory()
         var appSettings = settings ?? AppSettings()
         appSettings.bcryptCost = 4
-        let testServer = try await TestServer(store, directory, appSettings, server)
+        let testServer = try await TestServer(store, directory, appSettings, server, addresses)
         do {
             try await test(testServer)
         } catch {
@@ -90,7 +92,8 @@ package final class TestServer: Sendable {
         _ store: TestStore,
         _ directory: TemporaryDirectory,
         _ settings: AppSettings,
-        _ server: ServerSettings
+        _ server: ServerSettings,
+        _ addresses: CallAddresses = CallAddresses(refusesInner: false)
     ) async throws {
         self.directory = directory
         let clock = clock
@@ -103,7 +106,7 @@ package final class TestServer: Sendable {
             dependencies: dependencies
         )
         sender = CallSender(
-            addresses: CallAddresses(refusesInner: false),
+            addresses: addresses,
             templates: HeaderTemplate(environment: ["SHOWN": "from the environment"]),
             secretBox: SecretBox(secrets),
             now: { clock.now() }
@@ -111,7 +114,9 @@ package final class TestServer: Sendable {
         var calls = DeliverySettings()
         calls.timeout = .milliseconds(1500)
         deliveries = Deliveries(apps: apps, sender: sender, settings: calls)
-        responder = RocketResponder(services: ServerServices(apps: apps, secrets: secrets, settings: server))
+        responder = RocketResponder(
+            services: ServerServices(apps: apps, secrets: secrets, settings: server, caller: sender)
+        )
     }
 
     private func close() async {

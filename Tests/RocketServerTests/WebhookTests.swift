@@ -10,7 +10,7 @@ import Testing
 /// Webhooks after writes and deletes: what is sent, when, and what becomes of it.
 struct WebhookTests {
     /// An app with labels, and a receiver to be told of them.
-    private static func run(
+    static func run(
         _ store: TestStore,
         _ test: (TestServer, TestApp, TestReceiver) async throws -> Void
     ) async throws {
@@ -20,7 +20,7 @@ struct WebhookTests {
     }
 
     @discardableResult
-    private static func hook(
+    static func hook(
         _ app: TestApp,
         _ receiver: TestReceiver,
         _ entity: String = "label",
@@ -33,7 +33,7 @@ struct WebhookTests {
         return answer
     }
 
-    private static func logs(_ app: TestApp, _ query: String = "") async throws -> [TestJSON] {
+    static func logs(_ app: TestApp, _ query: String = "") async throws -> [TestJSON] {
         try await app.get("_admin/webhook-logs\(query)")["data"].array
     }
 

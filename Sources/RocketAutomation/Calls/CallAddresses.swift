@@ -54,6 +54,21 @@ package struct CallAddresses: Sendable {
         return Self.globalOfSix.contains(address) && !Self.innerOfSix.contains { $0.contains(address) }
     }
 
+    /// Whether there is an address at all that calls may not go to.
+    package var refusesSome: Bool { refusesInner }
+
+    /// Why calls may not go to a host; nil where they may, or where it has no address now.
+    package func refusal(of host: String) async -> String? {
+        let found = await Self.resolve(host)
+        guard !found.isEmpty else { return nil }
+        do {
+            _ = try judge(found, host)
+            return nil
+        } catch {
+            return error.message
+        }
+    }
+
     /// The addresses of a host as texts, in the order in which they are to be tried; all of them are allowed.
     ///
     /// - Throws: ``Refusal``.

@@ -7,44 +7,9 @@ package import RocketEngine
 package import RocketModel
 import Synchronization
 
-/// A call that is ready to be made.
-package struct OutgoingCall: Sendable {
-    package let call: WebhookCall
-    package let body: String
-    package let idempotencyKey: String
-    /// What it is signed with, sealed; nil for no signature.
-    package let sealedSecret: String?
-    /// How many writes have set each other off before it.
-    package let depth: Int
-    package let timeout: Duration
-
-    package init(
-        call: WebhookCall,
-        body: String,
-        idempotencyKey: String,
-        sealedSecret: String?,
-        depth: Int,
-        timeout: Duration
-    ) {
-        self.call = call
-        self.body = body
-        self.idempotencyKey = idempotencyKey
-        self.sealedSecret = sealedSecret
-        self.depth = depth
-        self.timeout = timeout
-    }
-}
-
-/// What has become of a call.
-package enum CallOutcome: Sendable {
-    /// - Parameter retryAfter: the seconds that the other side asks for.
-    case answered(status: Int, body: String, retryAfter: Int64?)
-    case failed(String)
-}
-
 /// Makes calls. A host is resolved here and its addresses are checked; the connection then goes to that address and to
 /// none that the name may lead to a moment later. Redirects are not followed.
-package final class CallSender: Sendable {
+package final class CallSender: OutsideCaller {
     private struct Place: Hashable {
         let host: String
         let address: String
@@ -84,8 +49,7 @@ package final class CallSender: Sendable {
         do {
             let request = try prepare(call)
             let deadline = NIODeadline.now() + .nanoseconds(Self.nanoseconds(call.timeout))
-            // As the client reads it: what is checked here must be what it connects to.
-            let host = request.host.filter { $0 != "[" && $0 != "]" }
+            let host = Self.host(of: request)
             var outcome = CallOutcome.failed("the host \"\(host)\" has no address")
             for address in try await addresses.addresses(of: host).prefix(3) {
                 let attempt = await send(request, to: Place(host: host, address: address), deadline)
@@ -102,6 +66,37 @@ package final class CallSender: Sendable {
         } catch {
             return .failed(Self.words(error))
         }
+    }
+
+    /// How long a name is looked up that a definition calls; one that takes longer is judged when it is called.
+    private static let longestLookUp = Duration.seconds(3)
+
+    package func refusal(of url: String) async -> String? {
+        guard addresses.refusesSome else { return nil }
+        // The first of the answer and the end of its time.
+        let (answers, answer) = AsyncStream<String?>.makeStream(bufferingPolicy: .bufferingOldest(1))
+        let timer = Task {
+            do { try await Task.sleep(for: Self.longestLookUp) } catch { return }
+            answer.yield(nil)
+        }
+        defer { timer.cancel() }
+        Task { answer.yield(await judged(url)) }
+        for await refusal in answers { return refusal }
+        return nil
+    }
+
+    private func judged(_ url: String) async -> String? {
+        do {
+            return await addresses.refusal(of: Self.host(of: try HTTPClient.Request(url: url)))
+        } catch {
+            // What is no address of a host is told as such where the definition is read.
+            return nil
+        }
+    }
+
+    /// As the client reads it: what is checked must be what it connects to.
+    private static func host(of request: HTTPClient.Request) -> String {
+        request.host.filter { $0 != "[" && $0 != "]" }
     }
 
     private struct UnreadableSecret: Error {

@@ -284,7 +284,3 @@ package final class Deliveries: Sendable {
         {}
     }
 }
-
-extension Duration {
-    var milliseconds: Int64 { components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000 }
-}

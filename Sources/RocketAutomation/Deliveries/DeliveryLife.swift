@@ -1,4 +1,5 @@
 package import RocketDatabase
+package import RocketEngine
 package import RocketModel
 
 /// What becomes of a delivery after each try, without any I/O: time and chance are passed in.
@@ -27,16 +28,9 @@ package struct DeliveryLife: Sendable {
     package func after(_ outcome: CallOutcome, at now: Timestamp, milliseconds: Int64, chance: Double) -> DeliveryReport
     {
         let tried = attempt + 1
-        var (status, body, error): (Int?, String?, String?)
-        var retryAfter: Int64 = 0
-        switch outcome {
-        case .answered(let code, let text, let seconds):
-            (status, body) = (code, text)
-            retryAfter = seconds ?? 0
-            if !(200..<300).contains(code) { error = "it answered \(code)" }
-        case .failed(let words): error = words
-        }
-        let isDone = error == nil || status == Self.gone || tried >= maximumAttempts
+        let error = outcome.problem
+        let retryAfter: Int64 = if case .answered(_, _, let seconds?) = outcome { seconds } else { 0 }
+        let isDone = error == nil || outcome.status == Self.gone || tried >= maximumAttempts
         var next: Timestamp?
         if !isDone {
             let pause = min(max(Self.pause(after: tried, backoff), retryAfter), Self.longestPause)
@@ -47,8 +41,8 @@ package struct DeliveryLife: Sendable {
             status: error == nil ? .delivered : isDone ? .failed : .retrying,
             attempt: tried,
             nextTry: next,
-            responseStatus: status,
-            responseBody: body,
+            responseStatus: outcome.status,
+            responseBody: outcome.body,
             error: error,
             milliseconds: milliseconds
         )

@@ -296,7 +296,8 @@ package struct DeliveryStore: Sendable {
         }
     }
 
-    /// Sends a delivery again that failed or waits to be tried again, once more than it would be.
+    /// Sends a delivery again that failed or waits to be tried again, once more than it would be. One that a write waited
+    /// for is never sent again: that write has not happened.
     ///
     /// - Returns: a statement that changes no row where it is neither.
     package func retry(id: String, now: Timestamp) -> SQLStatement {
@@ -306,7 +307,8 @@ package struct DeliveryStore: Sendable {
         sql.bind(stored: .integer(now.microseconds))
         sql.append(", \"updated_at\" = ")
         sql.bind(stored: .integer(now.microseconds))
-        sql.append(" WHERE \"status\" IN ('failed', 'retrying') AND \"is_held\" = 0 AND \"id\" = ")
+        sql.append(" WHERE \"status\" IN ('failed', 'retrying') AND \"is_held\" = 0")
+        sql.append(" AND \"hook\" NOT IN ('before_write', 'before_delete') AND \"id\" = ")
         sql.bind(stored: .text(id))
         return sql.statement()
     }

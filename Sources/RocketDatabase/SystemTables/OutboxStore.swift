@@ -114,6 +114,30 @@ package struct OutboxStore: Sendable {
         )
     }
 
+    /// The log of calls that are made already; rows that are there stay as they are.
+    package func inserts(_ calls: [(delivery: Delivery, report: DeliveryReport)], now: Timestamp) -> [SQLStatement] {
+        let columns = [
+            "id", "webhook_id", "entity", "record_id", "hook", "url", "method", "request_headers", "request_body",
+            "response_status", "response_body", "status", "attempt", "max_attempts", "error", "idempotency_key",
+            "duration_ms", "lane", "depth", "backoff", "created_at", "updated_at",
+        ]
+        let instant = SQLValue.integer(now.microseconds)
+        let rows = calls.map { delivery, report -> [SQLValue] in
+            [
+                .text(delivery.id), delivery.webhookID.map(SQLValue.text) ?? .null, .text(delivery.entity),
+                .text(delivery.recordID), .text(delivery.hook), .text(delivery.call.url), .text(delivery.call.method),
+                .text(JSONValue.object(delivery.call.headers).jsonText), .text(delivery.body),
+                report.responseStatus.map { .integer(Int64($0)) } ?? .null,
+                report.responseBody.map(SQLValue.text) ?? .null, .text(report.status.rawValue),
+                .integer(Int64(report.attempt)), .integer(Int64(delivery.maximumAttempts)),
+                report.error.map(SQLValue.text) ?? .null, .text(delivery.idempotencyKey),
+                .integer(report.milliseconds), .text(delivery.webhookID ?? delivery.call.url),
+                .integer(Int64(delivery.depth)), .text(delivery.backoff.rawValue), instant, instant,
+            ]
+        }
+        return inserts("_webhook_logs", columns, rows, otherwise: " ON CONFLICT (\"id\") DO NOTHING")
+    }
+
     package func inserts(_ events: [Event], now: Timestamp) -> [SQLStatement] {
         inserts(
             "_events",
@@ -139,7 +163,12 @@ package struct OutboxStore: Sendable {
     /// Rows of one statement; well under SQLite's bound of 32,766 parameters.
     private static let maximumRows = 500
 
-    private func inserts(_ table: String, _ columns: [String], _ rows: [[SQLValue]]) -> [SQLStatement] {
+    private func inserts(
+        _ table: String,
+        _ columns: [String],
+        _ rows: [[SQLValue]],
+        otherwise: String = ""
+    ) -> [SQLStatement] {
         rows.chunks(of: Self.maximumRows).map { chunk in
             var sql = SQLBuilder(dialect)
             let list = columns.map(dialect.quote).joined(separator: ", ")
@@ -152,6 +181,7 @@ package struct OutboxStore: Sendable {
                 }
                 sql.append(")")
             }
+            sql.append(otherwise)
             return sql.statement()
         }
     }

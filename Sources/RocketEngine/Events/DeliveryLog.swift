@@ -42,13 +42,18 @@ package struct DeliveryLog: Sendable {
         let changes = try await app.database.write([store.retry(id: id, now: now)])[0].changes
         let row = try await row(id)
         guard changes > 0 else {
-            let status = row.objectValue?["status"]?.stringValue ?? ""
-            let message =
-                "a delivery that has failed, or waits to be tried again, is sent once more; this one is \(status)"
-            throw RequestFailure.validation([FailureDetail(field: "status", message: message)])
+            throw RequestFailure.validation([FailureDetail(field: "status", message: Self.words(row))])
         }
         app.workIsDue()
         return row
+    }
+
+    private static func words(_ row: JSONValue) -> String {
+        let (status, hook) = (row.objectValue?["status"]?.stringValue, row.objectValue?["hook"]?.stringValue)
+        guard hook.flatMap(WebhookDefinition.Hook.init)?.isSynchronous != true else {
+            return "a call that a write has waited for is not sent again: write again, and it is made anew"
+        }
+        return "a delivery that has failed, or waits to be tried again, is sent once more; this one is \(status ?? "")"
     }
 
     private static func canonical(_ id: String) throws(RequestFailure) -> String {

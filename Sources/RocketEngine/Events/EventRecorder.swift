@@ -16,6 +16,16 @@ struct EventRecorder {
     let store: OutboxStore
     /// How many writes have set each other off before this one.
     var depth = 0
+    /// The calls that the write waits for.
+    private(set) var awaited: [AwaitedCall] = []
+
+    init(principal: Principal, now: Timestamp, snapshot: AppSnapshot, _ setting: OperationSetting) {
+        self.principal = principal
+        self.now = now
+        newID = setting.dependencies.newID
+        store = OutboxStore(snapshot.dialect)
+        depth = setting.depth
+    }
 
     private static let tooDeep =
         "not sent: \(EventDepth.maximum) writes have set each other off before this one, by webhooks or workflows"
@@ -26,8 +36,12 @@ struct EventRecorder {
     /// - Parameters:
     ///   - effects: what transitions do, by the rows' indexes.
     ///   - rows: with their keys.
-    ///   - announcements: what webhooks are told; those that the write waits for are left out.
-    func statements(_ effects: [Effect], of rows: [PlannedRow], _ announcements: [Announcement]) -> [SQLStatement] {
+    ///   - announcements: what webhooks are told; those that the write waits for go to ``awaited``.
+    mutating func statements(
+        _ effects: [Effect],
+        of rows: [PlannedRow],
+        _ announcements: [Announcement]
+    ) -> [SQLStatement] {
         var deliveries: [OutboxStore.Delivery] = []
         var events: [OutboxStore.Event] = []
         for effect in effects {
@@ -36,8 +50,13 @@ struct EventRecorder {
             case .event(let name, let payload, let row): events.append(event(name, payload, rows[row].effectRecord))
             }
         }
-        for announcement in announcements where !announcement.webhook.definition.hook.isSynchronous {
-            deliveries.append(delivery(announcement))
+        for announcement in announcements {
+            let webhook = announcement.webhook.definition
+            if webhook.hook.isSynchronous {
+                awaited.append(AwaitedCall(delivery: delivery(announcement), sealedSecret: webhook.sealedSecret))
+            } else {
+                deliveries.append(delivery(announcement))
+            }
         }
         return store.inserts(deliveries, now: now) + store.inserts(events, now: now)
     }

@@ -11,6 +11,7 @@ package enum BatchWriter {
         _ batch: BatchRequest,
         access: Access,
         depth: Int = 0,
+        calls: SynchronousCalls,
         _ dependencies: EngineDependencies,
         in app: AppContext
     ) async throws -> [OperationOutcome] {
@@ -26,8 +27,10 @@ package enum BatchWriter {
         )
         let progress = BatchProgress()
         do {
+            let journal = AwaitedCallJournal(calls, now: dependencies.now)
+            let script = BatchScript(batch: batch, setting: setting, progress: progress)
             let outcomes = try await RecordWriter.retryingSlugs(slugs) {
-                try await app.database.write(BatchScript(batch: batch, setting: setting, progress: progress))
+                try await app.write(script, journal, dependencies)
             }
             if access.snapshot.makesWork { app.workIsDue() }
             return outcomes
@@ -53,13 +56,15 @@ private final class BatchProgress: Sendable {
     func reach(_ operation: Int) { current.withLock { $0 = operation } }
 }
 
-private struct BatchScript: TransactionScript {
+private struct BatchScript: AnnouncingScript {
     private let batch: BatchRequest
     private let setting: OperationSetting
     private var outcomes: [OperationOutcome] = []
     /// Of the operations whose results others have asked for.
     private var results: [Int: JSONValue] = [:]
-    private var current: (any TransactionScript<OperationOutcome>)?
+    private var current: (any AnnouncingScript<OperationOutcome>)?
+    /// They wait until the last operation is done, like the commit.
+    private(set) var awaitedCalls: [AwaitedCall] = []
     private let progress: BatchProgress
     private var hasLocked = false
     private var isLocking = false
@@ -142,6 +147,11 @@ private struct BatchScript: TransactionScript {
                     return .call(call)
                 case .done(let outcome):
                     outcomes.append(outcome)
+                    awaitedCalls += script.awaitedCalls.map { call in
+                        var call = call
+                        call.operation = index
+                        return call
+                    }
                     current = nil
                     results = []
                 }
@@ -251,11 +261,11 @@ extension RequestFailure {
     /// The failure of one operation of a batch.
     ///
     /// - Parameter below: what the places of the failure stand below; the operation's body unless it is given.
-    fileprivate func ofOperation(_ index: Int, below parent: String? = nil) -> RequestFailure {
+    func ofOperation(_ index: Int, below parent: String? = nil) -> RequestFailure {
         let path = "operations[\(index)]"
         let details = details.map { detail in
             let field = detail.field.map { "\(parent ?? path + ".body").\($0)" }
-            return FailureDetail(field: field ?? path, rule: detail.rule, message: detail.message)
+            return FailureDetail(field: field ?? path, rule: detail.rule, message: detail.message, facts: detail.facts)
         }
         return RequestFailure(
             code,

@@ -4,7 +4,7 @@ import RocketPlanning
 
 /// The stored row, where its version counts, rules judge it or other rows go with it; its rules; what goes with it, and
 /// their rules; the rows themselves.
-struct DeleteScript: TransactionScript {
+struct DeleteScript: AnnouncingScript {
     private enum State {
         case start
         case found
@@ -21,7 +21,7 @@ struct DeleteScript: TransactionScript {
     /// Who is told of the row itself, and then of those that go with it.
     private var announcements: [Announcement] = []
     private var state = State.start
-    private let recorder: EventRecorder
+    private var recorder: EventRecorder
 
     init(plan: DeletePlan, id: String, _ setting: OperationSetting) {
         self.plan = plan
@@ -30,11 +30,12 @@ struct DeleteScript: TransactionScript {
         recorder = EventRecorder(
             principal: plan.access.principal,
             now: plan.now,
-            newID: setting.dependencies.newID,
-            store: OutboxStore(plan.access.snapshot.dialect),
-            depth: setting.depth
+            snapshot: plan.access.snapshot,
+            setting
         )
     }
+
+    var awaitedCalls: [AwaitedCall] { recorder.awaited }
 
     mutating func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
         switch state {

@@ -46,7 +46,7 @@ extension RecordOperation {
     /// Plans the operation.
     ///
     /// - Throws: 403, 404 for an id that can't be a key, and for a create without relations 422.
-    func script(_ setting: OperationSetting) throws -> any TransactionScript<OperationOutcome> {
+    func script(_ setting: OperationSetting) throws -> any AnnouncingScript<OperationOutcome> {
         let model = try setting.access.snapshot.entity(entity)
         switch kind {
         case .create(let payload):
@@ -66,7 +66,7 @@ extension RecordOperation {
             return DeleteScript(plan: plan, id: id, setting)
         case .restore(let id):
             let grant = try setting.access.grant(.delete, on: model)
-            return RestoreScript(try WritePlanner.restore(id: id, in: model, grant: grant), id: id, of: model)
+            return RestoreScript(try WritePlanner.restore(id: id, in: model, grant: grant), id: id, of: model, setting)
         }
     }
 
@@ -74,7 +74,7 @@ extension RecordOperation {
         _ payload: JSONObject,
         _ model: EntityModel,
         _ setting: OperationSetting
-    ) throws -> any TransactionScript<OperationOutcome> {
+    ) throws -> any AnnouncingScript<OperationOutcome> {
         let grant = try setting.access.grant(.create, on: model)
         let (now, newID) = (setting.access.now, setting.dependencies.newID)
         let logic = setting.access.snapshot.logic(of: model)
@@ -100,7 +100,7 @@ extension RecordOperation {
         _ id: String,
         _ model: EntityModel,
         _ setting: OperationSetting
-    ) throws -> any TransactionScript<OperationOutcome> {
+    ) throws -> any AnnouncingScript<OperationOutcome> {
         let grant = try setting.access.grant(.update, on: model)
         let (now, newID) = (setting.access.now, setting.dependencies.newID)
         let isJudged = setting.access.snapshot.logic(of: model).map { $0.judgesWrites || $0.announcesWrites } ?? false
@@ -119,34 +119,5 @@ extension RecordOperation {
             newID: newID
         )
         return TreeScript(tree: tree, id: id, precondition: precondition, setting)
-    }
-}
-
-private struct RestoreScript: TransactionScript {
-    private let statement: SQLStatement
-    private let id: String
-    private let entity: EntityModel
-    /// What the row names must be there: it would else live below a record that is deleted.
-    private var needs = WriteNeeds.none
-    private var restored: StoredRecord?
-
-    init(_ statement: SQLStatement, id: String, of entity: EntityModel) {
-        self.statement = statement
-        self.id = id
-        self.entity = entity
-    }
-
-    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
-        if let restored {
-            try WritePlanner.judgeReferences(needs, results, entity: entity)
-            return .done(.stored(restored))
-        }
-        guard let result = results.first else { return .run([statement]) }
-        guard let row = result.rows.first else { throw RequestFailure.recordNotFound(entity, id) }
-        let record = StoredRecord(json: result.json, tag: RecordVersion.tag(ofRow: result.json), key: nil)
-        needs = WritePlanner.needs(ofStored: row, entity)
-        guard !needs.isEmpty else { return .done(.stored(record)) }
-        restored = record
-        return .run(needs.references.map(\.statement))
     }
 }

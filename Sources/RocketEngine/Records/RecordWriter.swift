@@ -5,11 +5,13 @@ import Synchronization
 
 /// Runs record operations: one request is one transaction.
 package enum RecordWriter {
+    /// - Parameter depth: how many writes have set each other off before this one.
     /// - Throws: what the operation's plan and its transaction throw; nothing has changed then.
     package static func run(
         _ operation: RecordOperation,
         access: Access,
         depth: Int = 0,
+        calls: SynchronousCalls,
         _ dependencies: EngineDependencies,
         in app: AppContext
     ) async throws -> OperationOutcome {
@@ -17,7 +19,11 @@ package enum RecordWriter {
         let setting = OperationSetting(access: access, dependencies: dependencies, slugs: slugs, depth: depth)
         let script = try operation.script(setting)
         do {
-            let outcome = try await retryingSlugs(slugs) { try await write(script, in: app.database) }
+            let outcome = try await retryingSlugs(slugs) {
+                guard access.snapshot.awaitsCalls else { return try await write(script, in: app.database) }
+                let journal = AwaitedCallJournal(calls, now: dependencies.now)
+                return try await app.write(script, journal, dependencies)
+            }
             if access.snapshot.makesWork { app.workIsDue() }
             return outcome
         } catch let failure as DatabaseFailure {
@@ -104,7 +110,7 @@ extension StoredRecord {
 }
 
 /// Lookups, then the INSERT. Without lookups it is one step.
-struct CreateScript: TransactionScript {
+struct CreateScript: AnnouncingScript {
     private enum State {
         case start
         case lookedUp
@@ -112,6 +118,8 @@ struct CreateScript: TransactionScript {
         case written
     }
 
+    /// Who is told of a record makes it a tree.
+    var awaitedCalls: [AwaitedCall] { [] }
     private var plan: CreatePlan
     private let slugs: MadeSlugs
     private var state = State.start
@@ -163,7 +171,7 @@ struct CreateScript: TransactionScript {
 }
 
 /// The stored row, locked; lookups; the UPDATE.
-struct UpdateScript: TransactionScript {
+struct UpdateScript: AnnouncingScript {
     private enum State {
         case start
         case lookedUp
@@ -171,6 +179,8 @@ struct UpdateScript: TransactionScript {
         case written
     }
 
+    /// Who is told of a record makes it a tree.
+    var awaitedCalls: [AwaitedCall] { [] }
     private var plan: UpdatePlan
     private let id: String
     private let now: Timestamp

@@ -4,7 +4,7 @@ import RocketPlanning
 
 /// A record with the records below it: what is stored of them, level by level; what else must be known; the writes;
 /// what the answer shows.
-struct TreeScript: TransactionScript {
+struct TreeScript: AnnouncingScript {
     private enum State {
         case start
         case stored(skipped: Int)
@@ -49,7 +49,7 @@ struct TreeScript: TransactionScript {
     private var shown: StatementResult?
     /// What is recorded to be done after the commit.
     private var outbox: [SQLStatement] = []
-    private let recorder: EventRecorder
+    private var recorder: EventRecorder
     private let steps: Int
     /// How many of the statements that run are the writer's, and the outbox's.
     private var writeCount = 0
@@ -64,11 +64,12 @@ struct TreeScript: TransactionScript {
         recorder = EventRecorder(
             principal: tree.access.principal,
             now: tree.now,
-            newID: setting.dependencies.newID,
-            store: OutboxStore(tree.snapshot.dialect),
-            depth: setting.depth
+            snapshot: tree.snapshot,
+            setting
         )
     }
+
+    var awaitedCalls: [AwaitedCall] { recorder.awaited }
 
     mutating func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
         do {

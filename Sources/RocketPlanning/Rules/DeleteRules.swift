@@ -80,7 +80,7 @@ extension PlannedRow {
     }
 
     /// A stored row that the engine changes because of another one that goes.
-    static func changed(_ row: [SQLValue], of entity: EntityModel) -> PlannedRow {
+    package static func changed(_ row: [SQLValue], of entity: EntityModel) -> PlannedRow {
         PlannedRow(
             entity: entity,
             action: .update,

@@ -66,6 +66,9 @@ package final class EntityLogic: Sendable {
             || machines.contains { $0.transitions.contains { $0.actions.contains(where: \.makesWork) } }
     }
 
+    /// Whether a write may have to wait for calls.
+    var awaitsCalls: Bool { webhooks.contains { $0.definition.hook.isSynchronous } }
+
     /// Whether a record can be made without looking at others.
     package var createsAlone: Bool {
         !readsSlug && writeRules.allSatisfy { $0.loads.isEmpty } && computations.allSatisfy { $0.program.loads.isEmpty }

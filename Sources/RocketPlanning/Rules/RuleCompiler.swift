@@ -330,10 +330,6 @@ struct RuleCompiler {
             compile($0, of: entity, "condition", &problems, isOfWebhook: true)
         }
         guard webhook.isActive else { return problems.all }
-        // Better refused than left out in silence.
-        if webhook.hook.isSynchronous {
-            problems.add("hook", .enum, "this Rocket makes no synchronous calls yet: use after_write or after_delete")
-        }
         let problem = problems.all.first.map { "it can't be used: \($0.message)" }
         drafts[webhook.entity, default: Draft()].webhooks.append(
             Webhook(id: id, definition: webhook, condition: condition, problem: problem)

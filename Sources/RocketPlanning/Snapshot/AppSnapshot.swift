@@ -32,6 +32,7 @@ package struct AppSnapshot: Sendable {
         readsAttributes = Self.readsAttributes(logics, policies)
         self.recordTypes = recordTypes
         makesWork = logics.values.contains(where: \.makesWork)
+        awaitsCalls = logics.values.contains(where: \.awaitsCalls)
     }
 
     package static func empty(_ dialect: SQLDialect) -> AppSnapshot {
@@ -52,6 +53,8 @@ package struct AppSnapshot: Sendable {
 
     /// Whether writes may leave work for after their commit.
     package let makesWork: Bool
+    /// Whether writes may have to wait for calls.
+    package let awaitsCalls: Bool
 
     /// A webhook that is active; nil where there is none of this id.
     package func webhook(_ id: String) -> Webhook? {

@@ -19,6 +19,7 @@ extension ErrorCode {
         case .unsupportedMediaType: .unsupportedMediaType
         case .methodNotAllowed: .methodNotAllowed
         case .unavailable: .serviceUnavailable
+        case .webhookFailed: .badGateway
         }
     }
 }
@@ -34,6 +35,7 @@ extension Reply {
                     object["field"] = detail.field.map(JSONValue.string)
                     object["rule"] = detail.rule.map { .string($0.rawValue) }
                     object["message"] = .string(detail.message)
+                    for fact in detail.facts.members { object[fact.name] = fact.value }
                     return .object(object)
                 }
             )

@@ -125,7 +125,9 @@ enum MetadataRoutes {
 
     @Sendable private static func importDefinitions(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
-        let file = try DefinitionImport(try await call.object(), call.services.secretBox)
+        let payload = try await call.object()
+        let file = try DefinitionImport(payload, call.services.secretBox)
+        try await CalledPlaces.requireAllowed(inImport: payload, call.services.calls.caller)
         let app = try call.requireApp()
         let (summary, warnings) = try await DefinitionTransfer.run(file, into: app, call.services.dependencies)
         let data: JSONValue = ["message": "Import finished", "summary": .object(summary)]

@@ -83,6 +83,7 @@ enum RecordRoutes {
             RecordOperation(entity: entity, kind: kind, precondition: call.precondition),
             access: try call.access(to: app),
             depth: call.depth,
+            calls: call.services.calls,
             call.services.dependencies,
             in: app
         )
@@ -107,6 +108,7 @@ enum RecordRoutes {
             batch,
             access: try call.access(to: app),
             depth: call.depth,
+            calls: call.services.calls,
             call.services.dependencies,
             in: app
         )

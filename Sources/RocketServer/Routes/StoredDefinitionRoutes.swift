@@ -27,10 +27,17 @@ struct StoredDefinitionRoutes: Sendable {
     @Sendable private func create(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
         let id = call.services.dependencies.newID().text
-        let given = try sealed(try await call.object(), call)
+        let given = try sealed(try await definition(call), call)
         let (json, warnings) = try await apply(DefinitionChanges.add(kind, given.payload, id: id), id, call)
         let reply = MetadataRoutes.definition(json, warnings, .created, location: "\(path)/\(id)", call)
         return showing(given.secret, reply, json)
+    }
+
+    /// - Throws: 422 where it calls an address that no call may go to.
+    private func definition(_ call: Call) async throws -> JSONObject {
+        let payload = try await call.object()
+        try await CalledPlaces.requireAllowed(in: payload, of: kind, call.services.calls.caller)
+        return payload
     }
 
     /// What is given with its secret sealed, where it is of a kind that has one.
@@ -64,7 +71,7 @@ struct StoredDefinitionRoutes: Sendable {
     @Sendable private func replace(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
         let id = try call.parameter("id")
-        let given = try sealed(try await call.object(), call)
+        let given = try sealed(try await definition(call), call)
         let change = DefinitionChanges.replace(kind, id, with: given.payload, precondition: call.precondition)
         let (json, warnings) = try await apply(change, id, call)
         return showing(given.secret, MetadataRoutes.definition(json, warnings: warnings), json)

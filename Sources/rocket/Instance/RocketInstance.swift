@@ -109,7 +109,6 @@ struct RocketInstance: Sendable {
         _ lock: DataDirectoryLock?
     ) {
         self.settings = settings
-        responder = RocketResponder(services: ServerServices(apps: apps, secrets: secrets, settings: settings))
         self.apps = apps
         sender = CallSender(
             addresses: calls.addresses,
@@ -118,6 +117,9 @@ struct RocketInstance: Sendable {
             now: apps.dependencies.now
         )
         deliveries = Deliveries(apps: apps, sender: sender, settings: calls.deliveries)
+        responder = RocketResponder(
+            services: ServerServices(apps: apps, secrets: secrets, settings: settings, caller: sender)
+        )
         self.logger = logger
         self.directory = directory
         self.lock = lock
@@ -186,6 +188,7 @@ struct RocketInstance: Sendable {
         settings.port = configuration.whole("server.port")
         settings.maximumBodyBytes = configuration.whole("server.max_body_bytes")
         settings.bodySeconds = Int64(configuration.whole("server.request_timeout_s"))
+        settings.synchronousCallLimit = .seconds(configuration.whole("webhooks.sync_timeout_s"))
         settings.graceSeconds = Int64(configuration.whole("server.grace_s"))
         settings.trustedProxies = try parsed("server.trusted_proxies", of: configuration) { try TrustedProxies($0) }
         settings.crossOrigin = try parsed("server.cors_origins", of: configuration) { try CrossOrigin($0) }

@@ -43,6 +43,7 @@ struct ConfigurationKey: Sendable {
         ConfigurationKey(name: "auth.failures_per_account", kind: .whole(1...1_000_000), fallback: "10"),
         ConfigurationKey(name: "auth.failures_per_address", kind: .whole(1...1_000_000), fallback: "100"),
         ConfigurationKey(name: "webhooks.timeout_s", kind: .whole(1...300), fallback: "30"),
+        ConfigurationKey(name: "webhooks.sync_timeout_s", kind: .whole(1...60), fallback: "5"),
         ConfigurationKey(name: "webhooks.env", kind: .list, fallback: nil),
         ConfigurationKey(name: "webhooks.allowed_networks", kind: .list, fallback: nil),
         ConfigurationKey(name: "webhooks.log_days", kind: .whole(1...3650), fallback: "30"),

@@ -1,0 +1,121 @@
+import RocketDatabase
+import RocketModel
+import RocketPlanning
+import Synchronization
+
+/// How a write makes the calls that it waits for.
+package struct SynchronousCalls: Sendable {
+    package let caller: any OutsideCaller
+    /// How long those of one write may take together: other writers may wait for it.
+    package let limit: Duration
+
+    package init(caller: any OutsideCaller, limit: Duration = .seconds(5)) {
+        self.caller = caller
+        self.limit = limit
+    }
+}
+
+/// A call that a write waits for, and holds only where it agrees.
+struct AwaitedCall: Sendable {
+    let delivery: OutboxStore.Delivery
+    /// What it is signed with; nil for no signature.
+    let sealedSecret: String?
+    /// Which operation of a batch it belongs to.
+    var operation: Int?
+}
+
+/// A transaction that may wait for calls. They are made when it has done everything else.
+protocol AnnouncingScript<Outcome>: TransactionScript {
+    /// Complete when the script gives its last statements.
+    var awaitedCalls: [AwaitedCall] { get }
+}
+
+/// The calls that the transactions of one request have made: written inside them, read when they have failed, for the
+/// log of a call is kept when its write is not.
+final class AwaitedCallJournal: Sendable {
+    private struct Entry {
+        let call: AwaitedCall
+        let report: DeliveryReport
+    }
+
+    private let calls: SynchronousCalls
+    private let now: @Sendable () -> Timestamp
+    private let entries = Mutex<[Entry]>([])
+    /// When the time of all calls is over; set by the first.
+    private let deadline = Mutex<ContinuousClock.Instant?>(nil)
+
+    init(_ calls: SynchronousCalls, now: @escaping @Sendable () -> Timestamp) {
+        self.calls = calls
+        self.now = now
+    }
+
+    func make(_ call: AwaitedCall) async {
+        let start = ContinuousClock.now
+        let deadline = deadline.withLock { deadline -> ContinuousClock.Instant in
+            let end = deadline ?? start + calls.limit
+            deadline = end
+            return end
+        }
+        let outcome: CallOutcome
+        if let problem = call.delivery.problem {
+            outcome = .failed(problem)
+        } else if start >= deadline {
+            outcome = .failed("not sent: the calls before it took all the time that a write may wait")
+        } else {
+            outcome = await calls.caller.send(
+                OutgoingCall(
+                    call: call.delivery.call,
+                    body: call.delivery.body,
+                    idempotencyKey: call.delivery.idempotencyKey,
+                    sealedSecret: call.sealedSecret,
+                    depth: call.delivery.depth,
+                    timeout: deadline - start
+                )
+            )
+        }
+        let report = DeliveryReport(outcome, took: ContinuousClock.now - start)
+        entries.withLock { $0.append(Entry(call: call, report: report)) }
+    }
+
+    /// - Throws: 502 where the last call did not agree.
+    func judge() throws(RequestFailure) {
+        guard let last = entries.withLock({ $0.last }), last.report.status != .delivered else { return }
+        let id = last.call.delivery.webhookID ?? ""
+        let reason = last.report.error ?? ""
+        var facts: JSONObject = ["webhook_id": .string(id)]
+        facts["status"] = last.report.responseStatus.map(JSONValue.integer)
+        let failure = RequestFailure(
+            .webhookFailed,
+            "The webhook \(id) has not agreed, so nothing has changed: \(reason)",
+            details: [FailureDetail(message: reason, facts: facts)]
+        )
+        guard let operation = last.call.operation else { throw failure }
+        throw failure.ofOperation(operation)
+    }
+
+    var isEmpty: Bool { entries.withLock { $0.isEmpty } }
+
+    /// The rows of the log, which may be there already.
+    func statements(_ store: OutboxStore) -> [SQLStatement] {
+        store.inserts(entries.withLock { $0.map { ($0.call.delivery, $0.report) } }, now: now())
+    }
+}
+
+extension DeliveryReport {
+    /// A call is tried once where a write waits for it.
+    init(_ outcome: CallOutcome, took duration: Duration) {
+        self.init(
+            status: outcome.problem == nil ? .delivered : .failed,
+            attempt: 1,
+            nextTry: nil,
+            responseStatus: outcome.status,
+            responseBody: outcome.body,
+            error: outcome.problem,
+            milliseconds: duration.milliseconds
+        )
+    }
+}
+
+extension Duration {
+    package var milliseconds: Int64 { components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000 }
+}
