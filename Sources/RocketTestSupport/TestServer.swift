@@ -13,8 +13,8 @@ package final class TestServer: Sendable {
     package let responder: RocketResponder
     package let apps: AppRegistry
     /// Sends nothing by itself: a test says when.
-    package let deliveries: Deliveries
-    private let sender: CallSender
+    package let worker: Worker
+    package let sender: CallSender
     package let secrets = Secrets(
         jwt: "test-jwt-secret-of-at-least-32-bytes",
         platformJWT: "test-platform-secret-of-32-bytes!",
@@ -113,7 +113,8 @@ package final class TestServer: Sendable {
         )
         var calls = DeliverySettings()
         calls.timeout = .milliseconds(1500)
-        deliveries = Deliveries(apps: apps, sender: sender, settings: calls)
+        let deliveries = Deliveries(sender: sender, dependencies: dependencies, settings: calls)
+        worker = Worker(apps: apps, kinds: [deliveries])
         responder = RocketResponder(
             services: ServerServices(apps: apps, secrets: secrets, settings: server, caller: sender)
         )
@@ -242,7 +243,7 @@ package struct TestApp: Sendable {
 
     /// Makes the calls that are due now.
     package func deliver() async throws {
-        try await server.apps.withApp(name) { try await server.deliveries.sendDue(in: $0) }
+        try await server.apps.withApp(name) { try await server.worker.workOff($0) }
     }
 
     /// Makes an entity with a generated UUID key and these fields beside it.

@@ -1,7 +1,7 @@
 import Logging
 import RocketDatabase
 package import RocketEngine
-import RocketModel
+package import RocketModel
 import RocketPlanning
 import Synchronization
 
@@ -13,9 +13,7 @@ package struct DeliverySettings: Sendable {
     /// How often it is renewed.
     package var renewal = Duration.seconds(10)
     /// Calls of one webhook at once.
-    package var perLane = 8
-    /// How often an app is looked at where nothing tells that it has work.
-    package var sweep = Duration.seconds(5)
+    package var perLane = 16
     /// How long rows of the log are kept.
     package var logDays: Int64 = 30
 
@@ -24,159 +22,68 @@ package struct DeliverySettings: Sendable {
 
 /// Sends what writes have left in `_webhook_logs`: right after their commit, again when a pause is over, and what a crash
 /// has left.
-package final class Deliveries: Sendable {
-    private let apps: AppRegistry
+package final class Deliveries: AppWork {
+    private struct Lane: Hashable {
+        let app: String
+        let name: String
+    }
+
     private let sender: CallSender
     private let settings: DeliverySettings
-    /// What is being worked on, and whether more has come meanwhile.
-    private let worked = Mutex<[String: Bool]>([:])
-    private let hints: AsyncStream<String>
-    private let hint: AsyncStream<String>.Continuation
-    private var dependencies: EngineDependencies { apps.dependencies }
+    private let dependencies: EngineDependencies
+    /// How many calls run in each lane.
+    private let running = Mutex<[Lane: Int]>([:])
 
-    package init(apps: AppRegistry, sender: CallSender, settings: DeliverySettings = DeliverySettings()) {
-        self.apps = apps
+    package init(
+        sender: CallSender,
+        dependencies: EngineDependencies,
+        settings: DeliverySettings = DeliverySettings()
+    ) {
         self.sender = sender
+        self.dependencies = dependencies
         self.settings = settings
-        (hints, hint) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(10_000))
     }
 
-    // MARK: the service
+    // MARK: claims
 
-    /// Works until it is cancelled; what is being sent then is given back.
-    package func work() async {
-        apps.listenForWork { [hint] app in hint.yield(app) }
-        await withDiscardingTaskGroup { group in
-            group.addTask { await self.sweep() }
-            for await app in hints {
-                guard begin(app) else { continue }
-                group.addTask {
-                    let lanes = await self.look(app)
-                    self.end(app, app)
-                    await self.work(lanes, app)
-                }
-            }
-            group.cancelAll()
+    package func claim(in app: AppContext) async throws -> (jobs: [AppJob], next: Timestamp?) {
+        let store = DeliveryStore(app.database.dialect)
+        let now = dependencies.now()
+        var jobs: [AppJob] = []
+        var next: Timestamp?
+        for lane in store.read(try await app.database.read([store.lanes(after: now)])[0]) {
+            if let later = lane.later { next = min(next ?? later, later) }
+            if lane.isDue { jobs += try await claim(lane.name, app, store) }
         }
-    }
-
-    /// Names every app from time to time, for a hint may be lost, and a server with it. One that a crash has left work in
-    /// is opened for it.
-    private func sweep() async {
-        var rounds = 0
-        while !Task.isCancelled {
-            do {
-                let isFirst = rounds == 0
-                // One after the other: there may be thousands, and only so many may be open.
-                if isFirst {
-                    for app in try await apps.all().map(\.name) where await !look(app).isEmpty { hint.yield(app) }
-                } else {
-                    for app in apps.openNames { hint.yield(app) }
-                }
-                if rounds % Self.roundsBetweenPruning == 0 {
-                    for app in apps.openNames { try await apps.withApp(app, isUse: false) { try await prune($0) } }
-                }
-                rounds += 1
-            } catch {
-                dependencies.logger.debug("the apps can't be listed", metadata: ["cause": "\(error)"])
-            }
-            do { try await Task.sleep(for: settings.sweep) } catch { return hint.finish() }
-        }
-        hint.finish()
-    }
-
-    private static let roundsBetweenPruning = 120
-
-    /// Whether nobody is at it yet; who is, is told to look again.
-    private func begin(_ work: String) -> Bool {
-        worked.withLock { worked in
-            guard worked[work] != nil else {
-                worked[work] = false
-                return true
-            }
-            worked[work] = true
-            return false
-        }
-    }
-
-    private func end(_ work: String, _ app: String) {
-        if worked.withLock({ $0.removeValue(forKey: work) }) == true { hint.yield(app) }
-    }
-
-    /// The lanes of an app in which something is due.
-    private func look(_ app: String) async -> [String] {
-        do {
-            return try await apps.withApp(app, isUse: false) { try await dueLanes($0) }
-        } catch {
-            dependencies.logger.debug("deliveries wait", metadata: ["app": "\(app)", "cause": "\(error)"])
-            return []
-        }
-    }
-
-    private func dueLanes(_ app: AppContext) async throws -> [String] {
-        let now = dependencies.now().microseconds
-        let lanes = DeliveryStore(app.database.dialect).lanes
-        return try await app.database.read([lanes])[0].rows.compactMap { row -> String? in
-            guard row.count == 2, let lane = row[0].textValue, let due = row[1].integerValue, due <= now else {
-                return nil
-            }
-            return lane
-        }
+        // What was claimed is due again when its lease ends.
+        if !jobs.isEmpty { next = min(next ?? now, now).adding(seconds: settings.leaseSeconds) }
+        return (jobs, next)
     }
 
     /// Each lane by itself: one that hangs keeps no other waiting.
-    private func work(_ lanes: [String], _ app: String) async {
-        await withDiscardingTaskGroup { group in
-            for lane in lanes {
-                let work = "\(app) \(lane)"
-                guard begin(work) else { continue }
-                group.addTask {
-                    do {
-                        try await self.apps.withApp(app, isUse: false) { context in
-                            _ = await self.sendLane(lane, context, DeliveryStore(context.database.dialect))
-                        }
-                    } catch {
-                        self.dependencies.logger.debug(
-                            "deliveries wait",
-                            metadata: ["app": "\(app)", "cause": "\(error)"]
-                        )
-                    }
-                    self.end(work, app)
-                }
+    private func claim(_ name: String, _ app: AppContext, _ store: DeliveryStore) async throws -> [AppJob] {
+        let lane = Lane(app: app.stored.identity, name: name)
+        let room = settings.perLane - running.withLock { $0[lane] ?? 0 }
+        // Many at once cost little more than one.
+        guard room >= settings.perLane / 2 else { return [] }
+        let now = dependencies.now()
+        let lease = now.adding(seconds: settings.leaseSeconds)
+        let claim = store.claim(lane: name, limit: room, now: now, lease: lease)
+        let claimed = store.claimed(try await app.database.write([claim])[0])
+        running.withLock { $0[lane, default: 0] += claimed.count }
+        return claimed.map { delivery in
+            {
+                await self.send(delivery, app, store)
+                self.leave(lane)
             }
         }
     }
 
-    /// Sends all that is due now, by and by, and comes back when nothing is; for tests, which turn the clock.
-    package func sendDue(in app: AppContext) async throws {
-        let store = DeliveryStore(app.database.dialect)
-        for lane in try await dueLanes(app) { _ = await sendLane(lane, app, store) }
-    }
-
-    /// Sends what is due in a lane, a few calls at a time, whatever the others do.
-    private func sendLane(_ lane: String, _ app: AppContext, _ store: DeliveryStore) async -> Int {
-        var sent = 0
-        while !Task.isCancelled {
-            do {
-                let now = dependencies.now()
-                let claim = store.claim(
-                    lane: lane,
-                    limit: settings.perLane,
-                    now: now,
-                    lease: now.adding(seconds: settings.leaseSeconds)
-                )
-                let claimed = store.claimed(try await app.database.write([claim])[0])
-                guard !claimed.isEmpty else { return sent }
-                await withDiscardingTaskGroup { group in
-                    for delivery in claimed { group.addTask { await self.send(delivery, app, store) } }
-                }
-                sent += claimed.count
-            } catch {
-                dependencies.logger.debug("a claim failed", metadata: ["app": "\(app.name)", "cause": "\(error)"])
-                return sent
-            }
+    private func leave(_ lane: Lane) {
+        running.withLock { running in
+            let left = (running[lane] ?? 1) - 1
+            running[lane] = left > 0 ? left : nil
         }
-        return sent
     }
 
     // MARK: one delivery
@@ -193,7 +100,7 @@ package final class Deliveries: Sendable {
             timeout: settings.timeout
         )
         var outcome = problem.map(CallOutcome.failed)
-        if outcome == nil { outcome = await sender.send(outgoing) }
+        if outcome == nil { outcome = await send(outgoing, renewing: delivery, app, store) }
         // Another server has it, or this one stops and has given it back.
         guard let outcome else { return }
         let now = dependencies.now()
@@ -276,7 +183,7 @@ package final class Deliveries: Sendable {
 
     private static let pruned = 500
 
-    private func prune(_ app: AppContext) async throws {
+    package func tidy(_ app: AppContext) async throws {
         let store = DeliveryStore(app.database.dialect)
         let before = dependencies.now().adding(seconds: -settings.logDays * 86_400)
         while try await app.database.write([store.prune(before: before, limit: Self.pruned)])[0].changes == Self.pruned,

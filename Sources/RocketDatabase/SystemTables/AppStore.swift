@@ -71,6 +71,46 @@ package struct AppStore: Sendable {
         statement("DELETE FROM \"_apps\" WHERE \"identity\" = ", [.text(app.identity)])
     }
 
+    // MARK: work
+
+    /// Notes that an app has work to do from now on.
+    package func noteWork(_ app: StoredApp, now: Timestamp) -> SQLStatement {
+        var sql = SQLBuilder(dialect)
+        let instant = SQLValue.integer(now.microseconds)
+        sql.append("UPDATE \"_apps\" SET \"work_noted_at\" = ")
+        sql.bind(stored: instant)
+        sql.append(", \"work_due_at\" = CASE WHEN \"work_due_at\" < ")
+        sql.bind(stored: instant)
+        sql.append(" THEN \"work_due_at\" ELSE ")
+        sql.bind(stored: instant)
+        sql.append(" END WHERE \"identity\" = ")
+        sql.bind(stored: .text(app.identity))
+        return sql.statement()
+    }
+
+    /// The names of the apps that have work before an instant, the longest due first.
+    package func withWork(before instant: Timestamp) -> SQLStatement {
+        var sql = SQLBuilder(dialect)
+        sql.append("SELECT \"name\" FROM \"_apps\" WHERE \"status\" = 'active' AND \"work_due_at\" <= ")
+        sql.bind(stored: .integer(instant.microseconds))
+        sql.append(" ORDER BY \"work_due_at\", \"name\"")
+        return sql.statement(.values)
+    }
+
+    /// Notes when an app has work, where nobody has noted that there is some since an instant.
+    ///
+    /// - Parameter due: nil for never.
+    package func settleWork(_ app: StoredApp, due: Timestamp?, unlessNotedSince instant: Timestamp) -> SQLStatement {
+        var sql = SQLBuilder(dialect)
+        sql.append("UPDATE \"_apps\" SET \"work_due_at\" = ")
+        sql.bind(stored: due.map { .integer($0.microseconds) } ?? .null)
+        sql.append(" WHERE \"identity\" = ")
+        sql.bind(stored: .text(app.identity))
+        sql.append(" AND \"work_noted_at\" < ")
+        sql.bind(stored: .integer(instant.microseconds))
+        return sql.statement()
+    }
+
     package func read(_ row: [SQLValue]) -> StoredApp? {
         let texts = row.compactMap(\.textValue)
         guard texts.count == 6, let status = StoredApp.Status(rawValue: texts[4]) else { return nil }

@@ -67,10 +67,18 @@ package struct DeliveryStore: Sendable {
     /// The order in which rows were written.
     private func number(_ table: String) -> String { dialect == .postgres ? "\(table).\"seq\"" : "\(table).rowid" }
 
-    /// The lanes that have deliveries, each with the instant of its first: found by stepping over the index, however many
-    /// wait in a lane.
-    package var lanes: SQLStatement {
-        SQLStatement(
+    /// A lane that has deliveries.
+    package struct Lane: Sendable {
+        package let name: String
+        package let isDue: Bool
+        /// When the next one is due that is not due yet; nil for none.
+        package let later: Timestamp?
+    }
+
+    /// The lanes that have deliveries: found by stepping over the index, however many wait in a lane.
+    package func lanes(after now: Timestamp) -> SQLStatement {
+        var sql = SQLBuilder(dialect)
+        sql.append(
             """
             WITH RECURSIVE lanes("lane") AS (
               SELECT min("lane") FROM "_webhook_logs" WHERE "due_at" IS NOT NULL
@@ -79,11 +87,26 @@ package struct DeliveryStore: Sendable {
               FROM lanes WHERE lanes."lane" IS NOT NULL
             )
             SELECT "lane", (SELECT min(d."due_at") FROM "_webhook_logs" d
-              WHERE d."due_at" IS NOT NULL AND d."lane" = lanes."lane")
-            FROM lanes WHERE "lane" IS NOT NULL
-            """,
-            output: .values
+              WHERE d."due_at" IS NOT NULL AND d."lane" = lanes."lane") <= 
+            """
         )
+        sql.bind(stored: .integer(now.microseconds))
+        sql.append(", (SELECT min(d.\"due_at\") FROM \"_webhook_logs\" d WHERE d.\"due_at\" > ")
+        sql.bind(stored: .integer(now.microseconds))
+        sql.append(" AND d.\"lane\" = lanes.\"lane\") FROM lanes WHERE \"lane\" IS NOT NULL")
+        return sql.statement(.values)
+    }
+
+    /// Reads what ``lanes(after:)`` gave.
+    package func read(_ result: StatementResult) -> [Lane] {
+        result.rows.compactMap { row -> Lane? in
+            guard row.count == 3, let name = row[0].textValue else { return nil }
+            return Lane(
+                name: name,
+                isDue: row[1].integerValue == 1,
+                later: row[2].integerValue.map(Timestamp.init(microseconds:))
+            )
+        }
     }
 
     /// How many rows of a lane are looked at for some that nothing holds up.

@@ -42,6 +42,12 @@ package enum SystemSchema: Sendable {
                     Self.insertVersion(.accountsVersion),
                     Self.insertVersion(.appsVersion),
                 ],
+                [
+                    "ALTER TABLE \"_apps\" ADD COLUMN \"work_due_at\" BIGINT",
+                    "ALTER TABLE \"_apps\" ADD COLUMN \"work_noted_at\" BIGINT NOT NULL DEFAULT 0",
+                    // Of those that are there already nobody knows.
+                    "UPDATE \"_apps\" SET \"work_due_at\" = 0",
+                ],
             ]
         }
     }

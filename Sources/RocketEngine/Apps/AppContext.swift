@@ -12,6 +12,9 @@ package final class AppContext: Sendable {
     let check = SharedCheck()
     /// Called after a commit that has left work to do.
     package let workIsDue: @Sendable () -> Void
+    /// Notes in the list of apps that there is work.
+    let noteWork: @Sendable (Timestamp) async throws -> Void
+    package let work = WorkNote()
 
     init(
         stored: StoredApp,
@@ -19,12 +22,14 @@ package final class AppContext: Sendable {
         snapshot: AppSnapshot,
         accounts: Accounts,
         changed: @escaping @Sendable () async -> Void,
-        workIsDue: @escaping @Sendable () -> Void
+        workIsDue: @escaping @Sendable () -> Void,
+        noteWork: @escaping @Sendable (Timestamp) async throws -> Void
     ) {
         self.stored = stored
         self.database = database
         self.accounts = accounts
         self.workIsDue = workIsDue
+        self.noteWork = noteWork
         snapshots = SnapshotStore(snapshot)
         metadata = MetadataWriter(database: database, snapshots: snapshots, changed: changed)
     }

@@ -272,7 +272,10 @@ package final class AppRegistry: Sendable {
                     changed: changed
                 ),
                 changed: changed,
-                workIsDue: { [weak self] in self?.tellWorker(app.name) }
+                workIsDue: { [weak self] in self?.tellWorker(app.name) },
+                noteWork: { [management, store] now in
+                    _ = try await management.write([store.noteWork(app, now: now)])
+                }
             )
         } catch {
             await database.close()
@@ -310,11 +313,13 @@ package final class AppRegistry: Sendable {
 
     // MARK: closing
 
-    /// Closes apps that nobody has asked for in a while.
+    /// Closes apps that nobody has asked for in a while, and that have no work soon.
     package func closeIdleApps() async {
-        let since = dependencies.now().adding(seconds: -settings.idleSeconds)
+        let now = dependencies.now()
+        let since = now.adding(seconds: -settings.idleSeconds)
+        let soon = now.adding(seconds: Self.leadSeconds)
         let closing = entries.withLock { entries in
-            idleApps(entries, before: since).map { leave($0, &entries) }
+            idleApps(entries, before: since).filter { $0.work.rests(until: soon) }.map { leave($0, &entries) }
         }
         for task in closing { await task.value }
     }

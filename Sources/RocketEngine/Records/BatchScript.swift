@@ -26,6 +26,7 @@ package enum BatchWriter {
             depth: depth
         )
         let progress = BatchProgress()
+        if access.snapshot.makesWork { await app.expectWork(dependencies) }
         do {
             let journal = AwaitedCallJournal(calls, now: dependencies.now)
             let script = BatchScript(batch: batch, setting: setting, progress: progress)

@@ -18,6 +18,7 @@ package enum RecordWriter {
         let slugs = MadeSlugs()
         let setting = OperationSetting(access: access, dependencies: dependencies, slugs: slugs, depth: depth)
         let script = try operation.script(setting)
+        if access.snapshot.makesWork { await app.expectWork(dependencies) }
         do {
             let outcome = try await retryingSlugs(slugs) {
                 guard access.snapshot.awaitsCalls else { return try await write(script, in: app.database) }

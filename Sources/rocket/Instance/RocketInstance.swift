@@ -10,7 +10,7 @@ import RocketServer
 struct RocketInstance: Sendable {
     let responder: RocketResponder
     let apps: AppRegistry
-    let deliveries: Deliveries
+    let worker: Worker
     private let sender: CallSender
     let settings: ServerSettings
     let logger: Logger
@@ -116,7 +116,8 @@ struct RocketInstance: Sendable {
             secretBox: SecretBox(secrets),
             now: apps.dependencies.now
         )
-        deliveries = Deliveries(apps: apps, sender: sender, settings: calls.deliveries)
+        let deliveries = Deliveries(sender: sender, dependencies: apps.dependencies, settings: calls.deliveries)
+        worker = Worker(apps: apps, kinds: [deliveries])
         responder = RocketResponder(
             services: ServerServices(apps: apps, secrets: secrets, settings: settings, caller: sender)
         )

@@ -71,7 +71,7 @@ enum RunningServer {
             await onReady(address)
         }
         var services: [any Service] = [
-            clients, AppHousekeeping(apps: instance.apps), DeliveryService(deliveries: instance.deliveries),
+            clients, AppHousekeeping(apps: instance.apps), WorkService(worker: instance.worker),
         ]
         if let commands = commandSocket(instance, quiet) { services.insert(commands, at: 0) }
         var group = ServiceGroupConfiguration(
@@ -136,11 +136,11 @@ enum RunningServer {
 }
 
 /// Sends what writes have left to be told.
-private struct DeliveryService: Service {
-    let deliveries: Deliveries
+private struct WorkService: Service {
+    let worker: Worker
 
     func run() async throws {
-        await cancelWhenGracefulShutdown { await deliveries.work() }
+        await cancelWhenGracefulShutdown { await worker.work() }
     }
 }
 

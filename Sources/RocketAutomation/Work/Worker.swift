@@ -1,0 +1,179 @@
+import Logging
+package import RocketEngine
+import RocketModel
+import Synchronization
+
+/// Does the work that waits in apps: what a commit has just left, what falls due, and what a crash has left.
+package final class Worker: Sendable {
+    private let apps: AppRegistry
+    private let kinds: [any AppWork]
+    /// The apps that are being looked at, and whether each must be looked at again.
+    private let looks = Mutex<[String: Bool]>([:])
+    /// When each app is looked at next.
+    private let alarms = Mutex<[String: Timestamp]>([:])
+    private let hints: AsyncStream<Hint>
+    private let hint: AsyncStream<Hint>.Continuation
+    private var dependencies: EngineDependencies { apps.dependencies }
+
+    private enum Hint {
+        case look(String)
+        case alarm(String, Timestamp)
+    }
+
+    package init(apps: AppRegistry, kinds: [any AppWork]) {
+        self.apps = apps
+        self.kinds = kinds
+        (hints, hint) = AsyncStream.makeStream()
+    }
+
+    /// How often the list of apps is asked which have work: a hint may be lost, and a server with it.
+    private static let sweepInterval = Duration.seconds(30)
+    private static let sweepsBetweenTidying = 20
+
+    /// Works until it is cancelled; what is being done then is given back.
+    package func work() async {
+        apps.listenForWork { [weak self] app in self?.look(app) }
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.sweep() }
+            for await hint in hints {
+                switch hint {
+                case .look(let app): group.addTask { await self.lookAndWork(app) }
+                case .alarm(let app, let instant): group.addTask { await self.wait(for: instant, app) }
+                }
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func sweep() async {
+        var sweeps = 0
+        while !Task.isCancelled {
+            do {
+                let soon = dependencies.now().adding(seconds: AppRegistry.leadSeconds)
+                // One after the other: there may be thousands, and only so many may be open.
+                for app in try await apps.namesWithWork(before: soon) { await visit(app) }
+                sweeps += 1
+                if sweeps % Self.sweepsBetweenTidying == 0 { await tidy() }
+            } catch {
+                dependencies.logger.debug("the apps with work can't be listed", metadata: ["cause": "\(error)"])
+            }
+            do { try await Task.sleep(for: Self.sweepInterval) } catch { break }
+        }
+        hint.finish()
+    }
+
+    private func visit(_ app: String) async {
+        do {
+            try await apps.withApp(app, isUse: false) { try await apps.settleWork(of: $0) }
+            look(app)
+        } catch {
+            dependencies.logger.debug("work waits", metadata: ["app": "\(app)", "cause": "\(error)"])
+        }
+    }
+
+    private func tidy() async {
+        for app in apps.openNames {
+            do {
+                try await apps.withApp(app, isUse: false) { context in
+                    for kind in kinds { try await kind.tidy(context) }
+                }
+            } catch {
+                dependencies.logger.debug("an app was not tidied", metadata: ["app": "\(app)", "cause": "\(error)"])
+            }
+        }
+    }
+
+    // MARK: one app
+
+    /// How long an app whose database does not answer is left alone.
+    private static let pauseSeconds: Int64 = 2
+
+    private func look(_ app: String) {
+        // One look that has not begun sees all there is.
+        let isFirst = looks.withLock { looks in
+            defer { looks[app] = looks[app] != nil }
+            return looks[app] == nil
+        }
+        if isFirst { hint.yield(.look(app)) }
+    }
+
+    /// Looks again where something has come meanwhile.
+    private func endLook(_ app: String) {
+        let isWanted = looks.withLock { looks in looks.removeValue(forKey: app) ?? false }
+        if isWanted { look(app) }
+    }
+
+    private func lookAndWork(_ app: String) async {
+        var isLooking = true
+        do {
+            try await apps.withApp(app, isUse: false) { context in
+                let jobs = try await claim(context)
+                endLook(app)
+                isLooking = false
+                await withDiscardingTaskGroup { group in
+                    for job in jobs {
+                        group.addTask {
+                            await job()
+                            self.look(app)
+                        }
+                    }
+                }
+            }
+        } catch {
+            dependencies.logger.debug("work waits", metadata: ["app": "\(app)", "cause": "\(error)"])
+            let isGone = (error as? RequestFailure)?.code == .appNotFound
+            if !isGone, !Task.isCancelled { setAlarm(app, dependencies.now().adding(seconds: Self.pauseSeconds)) }
+        }
+        if isLooking { endLook(app) }
+    }
+
+    private func claim(_ context: AppContext) async throws -> [AppJob] {
+        var jobs: [AppJob] = []
+        var next: Timestamp?
+        for kind in kinds {
+            let claimed = try await kind.claim(in: context)
+            jobs += claimed.jobs
+            if let instant = claimed.next { next = min(next ?? instant, instant) }
+        }
+        context.work.looked(next: jobs.isEmpty ? next : dependencies.now())
+        if let next { setAlarm(context.name, next) }
+        return jobs
+    }
+
+    /// Does all that is due now, by and by, and comes back when nothing is; for tests, which turn the clock.
+    package func workOff(_ app: AppContext) async throws {
+        while true {
+            let jobs = try await claim(app)
+            guard !jobs.isEmpty else { return }
+            await withDiscardingTaskGroup { group in
+                for job in jobs { group.addTask { await job() } }
+            }
+        }
+    }
+
+    // MARK: alarms
+
+    private func setAlarm(_ app: String, _ instant: Timestamp) {
+        let isSooner = alarms.withLock { alarms in
+            if let known = alarms[app], known <= instant { return false }
+            alarms[app] = instant
+            return true
+        }
+        if isSooner { hint.yield(.alarm(app, instant)) }
+    }
+
+    /// No longer at once than this: the clock of the wall may be set.
+    private static let longestSleep: Int64 = 30_000_000
+
+    private func wait(for instant: Timestamp, _ app: String) async {
+        while true {
+            let left = instant.microseconds - dependencies.now().microseconds
+            guard left > 0 else { break }
+            do { try await Task.sleep(for: .microseconds(min(left, Self.longestSleep))) } catch { return }
+            // One that was set for an earlier instant has taken its place.
+            guard alarms.withLock({ $0[app] == instant }) else { return }
+        }
+        alarms.withLock { alarms in if alarms[app] == instant { alarms[app] = nil } }
+        look(app)
+    }
+}
