@@ -4,6 +4,13 @@ import Foundation
 /// Finds the addresses of a host's name on a thread of its own: the system's look-up blocks.
 package enum HostResolver {
     private static let queue = DispatchQueue(label: "rocket.postgres.names", attributes: .concurrent)
+    /// Names that clients give must not keep those of databases waiting.
+    private static let strangers = {
+        let queue = OperationQueue()
+        queue.name = "rocket.calls.names"
+        queue.maxConcurrentOperationCount = 16
+        return queue
+    }()
 
     /// Whether a host's name is to be looked up here. A folder with a socket has none; several hosts, and those that
     /// come from libpq's own environment, are left to libpq, which blocks for them.
@@ -18,10 +25,10 @@ package enum HostResolver {
         queue.async { body(addresses(of: host)) }
     }
 
-    /// The same for who can wait.
+    /// The addresses of a name that a client gives; few are looked up at once.
     package static func addresses(named host: String) async -> [String] {
         await withCheckedContinuation { continuation in
-            resolve(host) { continuation.resume(returning: $0) }
+            strangers.addOperation { continuation.resume(returning: addresses(of: host)) }
         }
     }
 

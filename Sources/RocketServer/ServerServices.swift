@@ -15,7 +15,12 @@ package struct ServerServices: Sendable {
         self.apps = apps
         self.settings = settings
         secretBox = SecretBox(secrets)
-        calls = SynchronousCalls(caller: caller, limit: settings.synchronousCallLimit)
+        calls = SynchronousCalls(
+            caller: caller,
+            limit: settings.synchronousCallLimit,
+            perApp: settings.waitingWrites.perApp,
+            total: settings.waitingWrites.total
+        )
         tokens = AccessTokens(secrets: secrets, dependencies: apps.dependencies)
     }
 }

@@ -11,6 +11,8 @@ package struct ServerSettings: Sendable {
     package var graceSeconds: Int64 = 10
     /// How long the calls that one write waits for may take together.
     package var synchronousCallLimit = Duration.seconds(5)
+    /// How many writes may wait for calls at once, each with a connection of its own.
+    package var waitingWrites = (perApp: 8, total: 20)
     /// Whose word on the address of a client counts.
     package var trustedProxies = TrustedProxies.none
     /// Which pages of other origins may read answers.

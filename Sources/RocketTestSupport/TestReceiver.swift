@@ -18,6 +18,8 @@ package final class TestReceiver: Sendable {
 
     package enum Reaction: Sendable {
         case answer(Int, headers: [String: String] = [:], body: String = "")
+        /// Answers after some milliseconds.
+        case late(Int64, Int)
         /// Never answers.
         case hang
         /// Closes the connection without an answer.
@@ -90,6 +92,12 @@ package final class TestReceiver: Sendable {
                 case .answer(let status, let headers, let body):
                     let lines = headers.map { "\($0.key): \($0.value)\r\n" }.joined()
                     write("HTTP/1.1 \(status) X\r\nContent-Length: \(body.utf8.count)\r\n\(lines)\r\n\(body)", context)
+                case .late(let milliseconds, let status):
+                    let channel = context.channel
+                    context.eventLoop.scheduleTask(in: .milliseconds(milliseconds)) {
+                        let text = "HTTP/1.1 \(status) X\r\nContent-Length: 0\r\n\r\n"
+                        channel.writeAndFlush(ByteBuffer(string: text), promise: nil)
+                    }
                 case .hang: break
                 case .reset: context.close(promise: nil)
                 case .stall(let status): write("HTTP/1.1 \(status) X\r\nContent-Length: 100\r\n\r\nbegun", context)

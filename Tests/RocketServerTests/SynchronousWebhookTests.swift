@@ -64,7 +64,10 @@ struct SynchronousWebhookTests {
             #expect(ContinuousClock.now - start < .seconds(20))
             let nowhere: JSONObject = ["hook": "before_write", "url": "http://127.0.0.1:1/"]
             try await WebhookTests.hook(app, receiver, "customer", nowhere)
-            #expect(try await app.post("customer", ["name": "c"]).status == 502)
+            let refused = ContinuousClock.now
+            let answer = try await app.post("customer", ["name": "c"])
+            #expect(answer.status == 502 && answer.text.contains("no connection"), "\(answer)")
+            #expect(ContinuousClock.now - refused < .seconds(4))
             #expect(try await WebhookTests.logs(app).map { $0["status"] } == ["failed", "failed", "failed", "failed"])
         }
     }
@@ -73,18 +76,18 @@ struct SynchronousWebhookTests {
     func theCallsOfOneWriteShareTheirTime(store: TestStore) async throws {
         try await TestReceiver.run { receiver in
             var settings = ServerSettings()
-            settings.synchronousCallLimit = .milliseconds(400)
+            settings.synchronousCallLimit = .milliseconds(2000)
             try await TestServer.run(store, server: settings) { server in
                 let app = try await server.makeApp()
                 try await app.makeEntity("label", fields: [["name": "text", "type": "string"]])
                 for _ in 0..<3 { try await WebhookTests.hook(app, receiver, "label", Self.before) }
-                receiver.react([.answer(200), .hang])
-                let start = ContinuousClock.now
+                // None of them takes all the time, but two of them do.
+                receiver.react([.late(1200, 200), .late(1200, 200), .late(1200, 200)])
                 #expect(try await app.post("label", ["text": "a"]).status == 502)
-                #expect(ContinuousClock.now - start < .seconds(5))
                 // The first has agreed, and its log says so, though the write did not happen; the third was not asked.
                 let logs = try await WebhookTests.logs(app)
                 #expect(Set(logs.map { $0["status"].string ?? "" }) == ["delivered", "failed"] && logs.count == 2)
+                #expect(receiver.received.count == 2)
             }
         }
     }
@@ -197,6 +200,68 @@ struct SynchronousWebhookTests {
             let answer = try await app.post("label", ["rank": 1_000_000_000])
             #expect(answer.status == 422 && answer.text.contains("can't be asked"), "\(answer)")
             #expect(receiver.received.count == 1)
+        }
+    }
+
+    /// Writers that wait one after the other keep no log back, and no writer that asks nobody.
+    @Test(arguments: TestStore.allCases)
+    func manyThatHangHoldUpNobodyElse(store: TestStore) async throws {
+        try await TestReceiver.run { receiver in
+            var settings = ServerSettings()
+            settings.synchronousCallLimit = .milliseconds(300)
+            try await TestServer.run(store, server: settings) { server in
+                let app = try await server.makeApp()
+                try await app.makeEntity("label", fields: [["name": "text", "type": "string"]])
+                try await app.makeEntity("other", fields: [["name": "text", "type": "string"]])
+                try await WebhookTests.hook(app, receiver, "label", Self.before)
+                receiver.react(Array(repeating: .hang, count: 6))
+                let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                    for _ in 0..<6 { group.addTask { try await app.post("label", ["text": "a"]).status } }
+                    while receiver.received.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+                    let start = ContinuousClock.now
+                    #expect(try await app.post("other", ["text": "o"]).status == 201)
+                    #expect(ContinuousClock.now - start < .seconds(1))
+                    return try await group.reduce(into: []) { $0.append($1) }
+                }
+                #expect(statuses == Array(repeating: 502, count: 6))
+                #expect(try await WebhookTests.logs(app).count == 6)
+            }
+        }
+    }
+
+    @Test func asManyAsHaveRoomWait() async throws {
+        try await TestReceiver.run { receiver in
+            var settings = ServerSettings()
+            settings.waitingWrites = (perApp: 2, total: 5)
+            try await TestServer.run(.postgres, server: settings) { server in
+                let app = try await server.makeApp()
+                try await app.makeEntity("label", fields: [["name": "text", "type": "string"]])
+                try await WebhookTests.hook(app, receiver, "label", Self.before)
+                for _ in 0..<2 {
+                    let before = receiver.received.count
+                    receiver.react([.late(700, 200), .late(700, 200)])
+                    async let first = app.post("label", ["text": "a"]).status
+                    async let second = app.post("label", ["text": "b"]).status
+                    while receiver.received.count < before + 2 { try await Task.sleep(for: .milliseconds(5)) }
+                    let answer = try await app.post("label", ["text": "c"])
+                    #expect(answer.status == 503 && answer.text.contains("wait for webhooks"), "\(answer)")
+                    #expect(try await [first, second] == [201, 201])
+                }
+            }
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func whoIsNoAdministratorLearnsNothingOfTheWay(store: TestStore) async throws {
+        try await WebhookTests.run(store) { _, app, receiver in
+            let clerk = try await PermissionTests.user(app, "clerk", roles: ["clerk"])
+            try await PermissionTests.allow(app, "create", "label", ["clerk"])
+            let secret: JSONObject = ["hook": "before_write", "headers": ["X-A": "{{env.HIDDEN_NAME}}"]]
+            try await WebhookTests.hook(app, receiver, "label", secret)
+            let told = try await app.post("label", ["text": "a"])
+            #expect(told.status == 502 && told.text.contains("HIDDEN_NAME"), "\(told)")
+            let answer = try await clerk.app.post("label", ["text": "a"])
+            #expect(answer.status == 502 && !answer.text.contains("HIDDEN_NAME"), "\(answer)")
         }
     }
 

@@ -200,8 +200,8 @@ struct WebhookTests {
             #expect(try await app.delete("sale/\(id)").status == 200)
             try await app.deliver()
             let told = receiver.received.map { [$0.json["entity"], $0.json["action"], $0.json["event"]] }
-            #expect(Set(told.map { $0[0].string ?? "" }).isSubset(of: ["sale", "line"]), "\(told)")
-            #expect(told.contains { $0 == ["sale", "delete", "after_delete"] }, "\(told)")
+            #expect(told.contains { $0 == ["sale", "delete", "after_delete"] } && told.count == 2, "\(told)")
+            #expect(told.contains { $0 == ["line", "delete", "after_delete"] }, "\(told)")
         }
     }
 
@@ -230,7 +230,7 @@ struct WebhookTests {
     ])
     func innerAddressesAreRefusedInProduction(host: String) async throws {
         let addresses = CallAddresses(refusesInner: true)
-        await #expect(throws: CallAddresses.Refusal.self) { _ = try await addresses.addresses(of: host) }
+        await #expect(throws: CallAddresses.Refusal.self) { _ = try await addresses.lookUp(host).get() }
     }
 
     /// However a host is spelt, what is checked is what would be connected to.
@@ -266,8 +266,8 @@ struct WebhookTests {
 
     @Test func publicAndAllowedAddressesAreCalled() async throws {
         let addresses = CallAddresses(refusesInner: true, allowed: [try IPNetwork("10.0.0.0/8")])
-        #expect(try await addresses.addresses(of: "8.8.8.8").count == 1)
-        #expect(try await addresses.addresses(of: "2606:4700::1111").count == 1)
-        #expect(try await addresses.addresses(of: "10.1.2.3").count == 1)
+        #expect(try await addresses.lookUp("8.8.8.8").get().count == 1)
+        #expect(try await addresses.lookUp("2606:4700::1111").get().count == 1)
+        #expect(try await addresses.lookUp("10.1.2.3").get().count == 1)
     }
 }

@@ -97,6 +97,14 @@ struct WorkerTests {
             #expect(try await !withWork())
             server.clock.advance(seconds: 661)
             #expect(try await withWork())
+            receiver.react([.answer(410)])
+            try await app.deliver()
+            try await settle()
+            #expect(try await !withWork())
+            // Also what is sent again by hand.
+            let id = try await WebhookTests.logs(app)[0]["id"].string ?? ""
+            #expect(try await app.post("_admin/webhook-logs/\(id)/retry", [:]).status == 200)
+            #expect(try await withWork())
         }
     }
 

@@ -21,7 +21,8 @@ package struct CallAddresses: Sendable {
     /// Not of the public internet: the registries of special addresses (RFC 6890, https://www.iana.org/assignments/),
     /// which hold loopback, private and link-local ones, those of providers' inner nets and of clouds' metadata.
     private static let inner: [IPNetwork] = [
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8",
+        "168.63.129.16/32", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
         "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
         "224.0.0.0/4", "240.0.0.0/4",
     ].map(network)
@@ -70,10 +71,8 @@ package struct CallAddresses: Sendable {
     }
 
     /// The addresses of a host as texts, in the order in which they are to be tried; all of them are allowed.
-    ///
-    /// - Throws: ``Refusal``.
-    package func addresses(of host: String) async throws -> [String] {
-        try judge(await Self.resolve(host), host)
+    package func lookUp(_ host: String) async -> Result<[String], Refusal> {
+        do { return .success(try judge(await Self.resolve(host), host)) } catch { return .failure(error) }
     }
 
     /// By itself: a value of 16 bytes' alignment, as an address is, held over an `await` ends the process in Swift 6.3.

@@ -51,7 +51,9 @@ package final class CallSender: OutsideCaller {
             let deadline = NIODeadline.now() + .nanoseconds(Self.nanoseconds(call.timeout))
             let host = Self.host(of: request)
             var outcome = CallOutcome.failed("the host \"\(host)\" has no address")
-            for address in try await addresses.addresses(of: host).prefix(3) {
+            let found = await Self.within(call.timeout) { [addresses] in await addresses.lookUp(host) }
+            guard let found else { return .failed("no answer in time: the host \"\(host)\" was not found so soon") }
+            for address in try found.get().prefix(3) {
                 let attempt = await send(request, to: Place(host: host, address: address), deadline)
                 outcome = attempt.outcome
                 guard attempt.mayTryElsewhere else { break }
@@ -73,15 +75,25 @@ package final class CallSender: OutsideCaller {
 
     package func refusal(of url: String) async -> String? {
         guard addresses.refusesSome else { return nil }
-        // The first of the answer and the end of its time.
-        let (answers, answer) = AsyncStream<String?>.makeStream(bufferingPolicy: .bufferingOldest(1))
+        return await Self.within(Self.longestLookUp) { await self.judged(url) } ?? nil
+    }
+
+    /// What `body` gives, or nil where that takes too long, or the caller is cancelled; nobody waits for the rest of it.
+    private static func within<Value: Sendable>(
+        _ limit: Duration,
+        _ body: @escaping @Sendable () async -> Value
+    ) async -> Value? {
+        let (answers, answer) = AsyncStream<Value>.makeStream(bufferingPolicy: .bufferingOldest(1))
+        Task {
+            answer.yield(await body())
+            answer.finish()
+        }
         let timer = Task {
-            do { try await Task.sleep(for: Self.longestLookUp) } catch { return }
-            answer.yield(nil)
+            do { try await Task.sleep(for: limit) } catch { return }
+            answer.finish()
         }
         defer { timer.cancel() }
-        Task { answer.yield(await judged(url)) }
-        for await refusal in answers { return refusal }
+        for await value in answers { return value }
         return nil
     }
 
@@ -139,12 +151,16 @@ package final class CallSender: OutsideCaller {
         switch result {
         case .success(let answer):
             let retryAfter = answer.head.headers.first(name: "Retry-After").flatMap { Self.seconds($0, now()) }
-            let text = String(decoding: answer.body, as: UTF8.self).replacing("\0", with: "\u{FFFD}")
+            let text = Self.text(answer.body)
             return (.answered(status: Int(answer.head.status.code), body: text, retryAfter: retryAfter), false)
         case .failure(let error):
-            let hasConnected = !(error is NIOConnectionError || error is ChannelError || error is IOError)
-            return (.failed(Self.words(error)), !hasConnected && NIODeadline.now() < deadline)
+            return (.failed(Self.words(error)), !Self.hasConnected(error) && NIODeadline.now() < deadline)
         }
+    }
+
+    private static func hasConnected(_ error: any Error) -> Bool {
+        if let error = error as? HTTPClientError { return error != .connectTimeout }
+        return !(error is NIOConnectionError || error is ChannelError || error is IOError)
     }
 
     private static func exchange(
@@ -163,6 +179,13 @@ package final class CallSender: OutsideCaller {
         } onCancel: {
             task.cancel()
         }
+    }
+
+    /// As text that both stores take, and within the bound also where what is no UTF-8 was written out.
+    private static func text(_ body: [UInt8]) -> String {
+        let text = String(decoding: body, as: UTF8.self).replacing("\0", with: "\u{FFFD}")
+        guard text.utf8.count > maximumAnswer else { return text }
+        return String(decoding: text.utf8.prefix(maximumAnswer - 3), as: UTF8.self)
     }
 
     /// `Retry-After` (RFC 9110 part 10.2.3): seconds, or a date.
@@ -185,7 +208,10 @@ package final class CallSender: OutsideCaller {
             case .remoteConnectionClosed: return "the connection was closed before the answer"
             default: break
             }
+            // It tells the values, which may be of the environment.
+            if text.contains("invalidHeaderFieldValues") { return "a header's value has control characters" }
         }
+        if error is NIOConnectionError || error is IOError { return "no connection" }
         return String(text.prefix(500)).replacing("\0", with: "")
     }
 
@@ -208,6 +234,8 @@ package final class CallSender: OutsideCaller {
                 timeout: .init(connect: .seconds(10))
             )
             configuration.dnsOverride = [place.host: place.address]
+            // Whoever waits is told at once, and deliveries are tried again anyhow.
+            configuration.connectionPool.retryConnectionEstablishment = false
             let client = HTTPClient(
                 eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton),
                 configuration: configuration

@@ -12,8 +12,9 @@ package struct DeliverySettings: Sendable {
     package var leaseSeconds: Int64 = 30
     /// How often it is renewed.
     package var renewal = Duration.seconds(10)
-    /// Calls of one webhook at once.
+    /// Calls of one webhook at once, and of all together.
     package var perLane = 16
+    package var atOnce = 512
     /// How long rows of the log are kept.
     package var logDays: Int64 = 30
 
@@ -50,27 +51,49 @@ package final class Deliveries: AppWork {
         let store = DeliveryStore(app.database.dialect)
         let now = dependencies.now()
         var jobs: [AppJob] = []
-        var next: Timestamp?
-        for lane in store.read(try await app.database.read([store.lanes(after: now)])[0]) {
-            if let later = lane.later { next = min(next ?? later, later) }
-            if lane.isDue { jobs += try await claim(lane.name, app, store) }
+        // In no order that favours one.
+        let lanes = store.read(try await app.database.read([store.lanes(after: now)])[0]).shuffled()
+        var instants = lanes.compactMap(\.later)
+        for lane in lanes where lane.isDue {
+            // What is claimed should not wait for others to be.
+            guard jobs.count < Self.maximumClaimed else {
+                instants.append(now)
+                break
+            }
+            do {
+                jobs += try await claim(lane, app, store)
+            } catch {
+                // What others have given is not to be lost.
+                dependencies.logger.debug("a claim failed", metadata: ["app": "\(app.name)", "cause": "\(error)"])
+                instants.append(now.adding(seconds: Self.pauseSeconds))
+            }
         }
         // What was claimed is due again when its lease ends.
-        if !jobs.isEmpty { next = min(next ?? now, now).adding(seconds: settings.leaseSeconds) }
-        return (jobs, next)
+        if !jobs.isEmpty { instants.append(now.adding(seconds: settings.leaseSeconds)) }
+        return (jobs, instants.min())
     }
 
+    private static let maximumClaimed = 64
+    private static let pauseSeconds: Int64 = 2
+
     /// Each lane by itself: one that hangs keeps no other waiting.
-    private func claim(_ name: String, _ app: AppContext, _ store: DeliveryStore) async throws -> [AppJob] {
-        let lane = Lane(app: app.stored.identity, name: name)
-        let room = settings.perLane - running.withLock { $0[lane] ?? 0 }
+    private func claim(_ due: DeliveryStore.Lane, _ app: AppContext, _ store: DeliveryStore) async throws -> [AppJob] {
+        let lane = Lane(app: app.stored.identity, name: due.name)
+        let (mine, all) = running.withLock { ($0[lane] ?? 0, $0.values.reduce(0, +)) }
         // Many at once cost little more than one.
-        guard room >= settings.perLane / 2 else { return [] }
+        guard settings.perLane - mine >= settings.perLane / 2, all < settings.atOnce else { return [] }
+        let room = settings.perLane - mine
         let now = dependencies.now()
         let lease = now.adding(seconds: settings.leaseSeconds)
-        let claim = store.claim(lane: name, limit: room, now: now, lease: lease)
-        let claimed = store.claimed(try await app.database.write([claim])[0])
-        running.withLock { $0[lane, default: 0] += claimed.count }
+        var claimed: [ClaimedDelivery] = []
+        // Where many of one record wait for each other, others wait behind them.
+        for window in due.isLong ? [Self.window, Self.longWindow] : [Self.window] where claimed.count < room / 2 {
+            let limit = room - claimed.count
+            let claim = store.claim(lane: due.name, limit: limit, among: window, now: now, lease: lease)
+            let new = store.claimed(try await app.database.write([claim])[0])
+            claimed += new
+            running.withLock { $0[lane, default: 0] += new.count }
+        }
         return claimed.map { delivery in
             {
                 await self.send(delivery, app, store)
@@ -78,6 +101,10 @@ package final class Deliveries: AppWork {
             }
         }
     }
+
+    /// How many rows of a lane are looked at for some that nothing holds up.
+    private static let window = DeliveryStore.longLane
+    private static let longWindow = 20_000
 
     private func leave(_ lane: Lane) {
         running.withLock { running in

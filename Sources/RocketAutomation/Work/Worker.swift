@@ -9,6 +9,10 @@ package final class Worker: Sendable {
     private let kinds: [any AppWork]
     /// The apps that are being looked at, and whether each must be looked at again.
     private let looks = Mutex<[String: Bool]>([:])
+    /// The apps that are on the list of those with work, and must be taken off it where they have none.
+    private let listed = Mutex<Set<String>>([])
+    /// How many looks at each app have work that runs.
+    private let working = Mutex<[String: Int]>([:])
     /// When each app is looked at next.
     private let alarms = Mutex<[String: Timestamp]>([:])
     private let hints: AsyncStream<Hint>
@@ -63,8 +67,10 @@ package final class Worker: Sendable {
     }
 
     private func visit(_ app: String) async {
+        listed.withLock { _ = $0.insert(app) }
         do {
-            try await apps.withApp(app, isUse: false) { try await apps.settleWork(of: $0) }
+            // Open when the look comes, which others wait for then.
+            try await apps.withApp(app, isUse: false) { _ in }
             look(app)
         } catch {
             dependencies.logger.debug("work waits", metadata: ["app": "\(app)", "cause": "\(error)"])
@@ -103,21 +109,26 @@ package final class Worker: Sendable {
         if isWanted { look(app) }
     }
 
+    /// How long a look that has found nothing to do lasts at least: under load each write asks for one.
+    private static let emptyLook = Duration.milliseconds(5)
+
     private func lookAndWork(_ app: String) async {
+        guard enter(app) else {
+            setAlarm(app, dependencies.now().adding(seconds: Self.pauseSeconds))
+            return endLook(app)
+        }
+        defer { leave(app) }
         var isLooking = true
         do {
             try await apps.withApp(app, isUse: false) { context in
                 let jobs = try await claim(context)
+                if jobs.isEmpty {
+                    if listed.withLock({ $0.remove(app) }) != nil { try await apps.settleWork(of: context) }
+                    do { try await Task.sleep(for: Self.emptyLook) } catch {}
+                }
                 endLook(app)
                 isLooking = false
-                await withDiscardingTaskGroup { group in
-                    for job in jobs {
-                        group.addTask {
-                            await job()
-                            self.look(app)
-                        }
-                    }
-                }
+                await run(jobs, context)
             }
         } catch {
             dependencies.logger.debug("work waits", metadata: ["app": "\(app)", "cause": "\(error)"])
@@ -125,6 +136,45 @@ package final class Worker: Sendable {
             if !isGone, !Task.isCancelled { setAlarm(app, dependencies.now().adding(seconds: Self.pauseSeconds)) }
         }
         if isLooking { endLook(app) }
+    }
+
+    /// Until all jobs are done; where the app is deleted meanwhile, they are cancelled.
+    private func run(_ jobs: [AppJob], _ context: AppContext) async {
+        guard !jobs.isEmpty else { return }
+        let name = context.name
+        let work = Task {
+            await withDiscardingTaskGroup { group in
+                for job in jobs {
+                    group.addTask {
+                        await job()
+                        self.look(name)
+                    }
+                }
+            }
+        }
+        context.work.begins(work)
+        await withTaskCancellationHandler {
+            await work.value
+        } onCancel: {
+            work.cancel()
+        }
+        context.work.ends(work)
+    }
+
+    /// Work keeps its app open, and must leave room for those that somebody asks for.
+    private func enter(_ app: String) -> Bool {
+        working.withLock { working in
+            guard working[app] != nil || working.count < apps.maximumWorking else { return false }
+            working[app, default: 0] += 1
+            return true
+        }
+    }
+
+    private func leave(_ app: String) {
+        working.withLock { working in
+            let left = (working[app] ?? 1) - 1
+            working[app] = left > 0 ? left : nil
+        }
     }
 
     private func claim(_ context: AppContext) async throws -> [AppJob] {

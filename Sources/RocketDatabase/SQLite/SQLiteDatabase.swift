@@ -34,6 +34,8 @@ package final class SQLiteDatabase: AppDatabase {
     private let readers: [SQLiteConnection]
     private let writes: TurnQueue
     private let reads: TurnQueue
+    /// Writers that call outside, and wait until it is their turn to.
+    private let callers: CallerQueue
     /// The writer that waits for an answer from outside.
     private let waiting = Mutex<Task<Void, Never>?>(nil)
 
@@ -50,6 +52,7 @@ package final class SQLiteDatabase: AppDatabase {
             throw DatabaseFailure.unavailable(cause: "\(path): \(error)")
         }
         writes = TurnQueue(workers: 1, limit: settings.maximumWaiting, waitLimit: settings.waitLimit)
+        callers = CallerQueue(waitLimit: settings.waitLimit)
         reads = TurnQueue(workers: settings.readerCount, limit: settings.maximumWaiting, waitLimit: settings.waitLimit)
     }
 
@@ -85,26 +88,33 @@ package final class SQLiteDatabase: AppDatabase {
         }
     }
 
+    /// Callers wait outside the queue, one is let on whenever the others have had a turn.
     private func drainWrites(_ connection: borrowing SQLiteAccess) {
         while true {
-            let turns = writes.take(upTo: Self.maximumBatch, worker: 0)
-            guard !turns.isEmpty else { return }
-            let callers = WriteBatch.run(turns, connection)
-            guard callers.isEmpty else { return run(callers[...], connection, begins: true) }
+            let turns = writes.take(upTo: Self.maximumBatch, worker: 0, orSleep: callers.isEmpty)
+            if !turns.isEmpty { callers.add(WriteBatch.run(turns, connection)) }
+            if let caller = callers.next() {
+                guard run(caller, connection, begins: true) else { return }
+            } else if turns.isEmpty {
+                return
+            }
         }
     }
 
-    /// Runs writers that call outside, each in a commit of its own, then goes on with the others. While one waits for its
-    /// answer its transaction stays open and the connection's queue is free; the worker counts as awake all the while, so
-    /// that nobody else is let onto the connection.
+    /// Runs a writer that calls outside, in a commit of its own. While it waits for its answer its transaction stays open
+    /// and the connection's queue is free; the worker counts as awake all the while, so that nobody else is let onto the
+    /// connection.
     ///
-    /// - Parameter begins: whether the first of them has yet to begin.
-    private func run(_ callers: ArraySlice<any Turn>, _ connection: borrowing SQLiteAccess, begins: Bool) {
-        guard let caller = callers.first else { return drainWrites(connection) }
+    /// - Parameter begins: whether it has yet to begin.
+    /// - Returns: whether it is done with; it goes on by itself where it is not, and the others after it.
+    private func run(_ caller: any Turn, _ connection: borrowing SQLiteAccess, begins: Bool) -> Bool {
         do {
             if begins { try connection.execute("BEGIN IMMEDIATE") }
             if let call = try caller.advanceWriting(connection) {
-                return wait(for: call) { connection in self.run(callers, connection, begins: false) }
+                wait(for: call) { connection in
+                    if self.run(caller, connection, begins: false) { self.drainWrites(connection) }
+                }
+                return false
             }
             try connection.execute("COMMIT")
             caller.succeed()
@@ -112,7 +122,7 @@ package final class SQLiteDatabase: AppDatabase {
             connection.rollBack()
             caller.fail(with: error)
         }
-        run(callers.dropFirst(), connection, begins: true)
+        return true
     }
 
     private func wait(
@@ -134,6 +144,8 @@ package final class SQLiteDatabase: AppDatabase {
         for turn in writes.close() + reads.close() { turn.fail(.unavailable(cause: "the database is closed")) }
         // Whoever closes has waited for requests as long as it would; what still runs rolls back and is told so.
         for connection in readers + [writer] { connection.interrupt() }
+        callers.close()
+        await writer.settle()
         // It comes back to a connection that runs nothing any more, and rolls back.
         while let task = waiting.withLock({ $0.take() }) {
             task.cancel()

@@ -89,7 +89,9 @@ final class TurnQueue: Sendable {
     }
 
     /// The next turns of a worker that is awake; none puts the worker to sleep. A turn that runs alone comes by itself.
-    func take(upTo count: Int, worker: Int) -> [any Turn] {
+    ///
+    /// - Parameter orSleep: false where the worker has more to do.
+    func take(upTo count: Int, worker: Int, orSleep: Bool = true) -> [any Turn] {
         let now = ContinuousClock.now
         var expired: [any Turn] = []
         let taken = state.withLock { state -> [any Turn] in
@@ -113,7 +115,7 @@ final class TurnQueue: Sendable {
                 state.waiting.removeFirst(state.head)
                 state.head = 0
             }
-            if taken.isEmpty { state.sleeping.append(worker) }
+            if taken.isEmpty, orSleep { state.sleeping.append(worker) }
             return taken
         }
         for turn in expired { turn.fail(.overloaded) }

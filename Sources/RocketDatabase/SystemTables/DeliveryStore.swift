@@ -73,7 +73,11 @@ package struct DeliveryStore: Sendable {
         package let isDue: Bool
         /// When the next one is due that is not due yet; nil for none.
         package let later: Timestamp?
+        /// Whether more are due than ``longLane``.
+        package let isLong: Bool
     }
+
+    package static let longLane = 500
 
     /// The lanes that have deliveries: found by stepping over the index, however many wait in a lane.
     package func lanes(after now: Timestamp) -> SQLStatement {
@@ -93,27 +97,37 @@ package struct DeliveryStore: Sendable {
         sql.bind(stored: .integer(now.microseconds))
         sql.append(", (SELECT min(d.\"due_at\") FROM \"_webhook_logs\" d WHERE d.\"due_at\" > ")
         sql.bind(stored: .integer(now.microseconds))
-        sql.append(" AND d.\"lane\" = lanes.\"lane\") FROM lanes WHERE \"lane\" IS NOT NULL")
+        sql.append(" AND d.\"lane\" = lanes.\"lane\"), EXISTS (SELECT 1 FROM \"_webhook_logs\" d")
+        sql.append(" WHERE d.\"due_at\" <= ")
+        sql.bind(stored: .integer(now.microseconds))
+        sql.append(" AND d.\"lane\" = lanes.\"lane\" LIMIT 1 OFFSET \(Self.longLane))")
+        sql.append(" FROM lanes WHERE \"lane\" IS NOT NULL")
         return sql.statement(.values)
     }
 
     /// Reads what ``lanes(after:)`` gave.
     package func read(_ result: StatementResult) -> [Lane] {
         result.rows.compactMap { row -> Lane? in
-            guard row.count == 3, let name = row[0].textValue else { return nil }
+            guard row.count == 4, let name = row[0].textValue else { return nil }
             return Lane(
                 name: name,
                 isDue: row[1].integerValue == 1,
-                later: row[2].integerValue.map(Timestamp.init(microseconds:))
+                later: row[2].integerValue.map(Timestamp.init(microseconds:)),
+                isLong: row[3].integerValue == 1
             )
         }
     }
 
-    /// How many rows of a lane are looked at for some that nothing holds up.
-    private static let maximumLooked = 500
-
     /// Claims what is due in a lane and waits for no earlier delivery of the same record.
-    package func claim(lane: String, limit: Int, now: Timestamp, lease: Timestamp) -> SQLStatement {
+    ///
+    /// - Parameter window: how many of the first that are due are looked at.
+    package func claim(
+        lane: String,
+        limit: Int,
+        among window: Int,
+        now: Timestamp,
+        lease: Timestamp
+    ) -> SQLStatement {
         var sql = SQLBuilder(dialect)
         sql.append("UPDATE \"_webhook_logs\" SET \"fence\" = \"fence\" + 1, \"is_held\" = 1, \"due_at\" = ")
         sql.bind(stored: .integer(lease.microseconds))
@@ -122,7 +136,7 @@ package struct DeliveryStore: Sendable {
         sql.bind(stored: .integer(now.microseconds))
         sql.append(" AND q.\"lane\" = ")
         sql.bind(stored: .text(lane))
-        sql.append(" ORDER BY q.\"due_at\", n LIMIT \(Self.maximumLooked)")
+        sql.append(" ORDER BY q.\"due_at\", n LIMIT \(window)")
         if dialect == .postgres { sql.append(" FOR UPDATE SKIP LOCKED") }
         sql.append(") c WHERE NOT EXISTS (SELECT 1 FROM \"_webhook_logs\" e WHERE e.\"due_at\" IS NOT NULL")
         sql.append(" AND e.\"lane\" = ")

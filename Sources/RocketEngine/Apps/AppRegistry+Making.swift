@@ -282,7 +282,10 @@ extension AppRegistry {
                 }
             }
             guard let claim else { throw Self.notFound(name) }
-            if claim.isDone { return claim.context }
+            if claim.isDone {
+                claim.context?.work.end()
+                return claim.context
+            }
             try await Task.sleep(for: .milliseconds(5))
         }
     }

@@ -15,6 +15,9 @@ package final class WorkNote: Sendable {
         var isLookedAt = false
         /// When the next of it is due, as of that look; nil for none.
         var next: Timestamp?
+        /// The work that runs; none begins once the app is being deleted.
+        var running: Set<Task<Void, Never>> = []
+        var isEnding = false
     }
 
     /// What a look at the app has told.
@@ -35,10 +38,33 @@ package final class WorkNote: Sendable {
     func expect(at now: Timestamp) -> Bool {
         state.withLock { state in
             state.isExpected = true
-            if let noted = state.noted, noted <= now, now < noted.adding(seconds: Self.noteSeconds) { return false }
-            state.noted = now
-            return true
+            guard let noted = state.noted else { return true }
+            return noted > now || now >= noted.adding(seconds: Self.noteSeconds)
         }
+    }
+
+    /// The list is told; until then nobody relies on it.
+    func noted(at now: Timestamp) { state.withLock { $0.noted = now } }
+
+    /// Something is being done in the app.
+    package func begins(_ task: Task<Void, Never>) {
+        let isEnding = state.withLock { state in
+            if !state.isEnding { state.running.insert(task) }
+            return state.isEnding
+        }
+        if isEnding { task.cancel() }
+    }
+
+    package func ends(_ task: Task<Void, Never>) { state.withLock { _ = $0.running.remove(task) } }
+
+    /// The app is being deleted: what is done in it ends now.
+    func end() {
+        let running = state.withLock { state in
+            state.isEnding = true
+            defer { state.running = [] }
+            return state.running
+        }
+        for task in running { task.cancel() }
     }
 
     /// After a look at the app.
@@ -67,6 +93,7 @@ extension AppContext {
         guard work.expect(at: now) else { return }
         do {
             try await noteWork(now)
+            work.noted(at: now)
         } catch {
             // It is a hint: this server does the work as long as it lives.
             dependencies.logger.warning("work could not be noted", metadata: ["app": "\(name)", "cause": "\(error)"])
@@ -93,6 +120,9 @@ extension AppRegistry {
         )
         _ = try await management.write([settled])
     }
+
+    /// How many apps work may hold open at once.
+    package var maximumWorking: Int { max(1, settings.maximumOpen / 2) }
 
     /// Apps are opened so long before their work is due, and stay open.
     package static let leadSeconds: Int64 = 60

@@ -37,8 +37,10 @@ package struct DeliveryLog: Sendable {
     /// Sends a delivery once more.
     ///
     /// - Throws: 404, and 422 for one that is neither failed nor waits to be tried again.
-    package func retry(_ id: String, now: Timestamp) async throws -> JSONValue {
+    package func retry(_ id: String, _ dependencies: EngineDependencies) async throws -> JSONValue {
         let id = try Self.canonical(id)
+        await app.expectWork(dependencies)
+        let now = dependencies.now()
         let changes = try await app.database.write([store.retry(id: id, now: now)])[0].changes
         let row = try await row(id)
         guard changes > 0 else {

@@ -38,17 +38,13 @@ package enum CalledPlaces {
     }
 
     private static func judge(_ places: [Place], _ caller: any OutsideCaller) async throws(RequestFailure) {
-        var refused: [FailureDetail] = []
-        var known: [String: String?] = [:]
-        for place in places.prefix(maximumPlaces) {
-            let refusal: String?
-            if let seen = known[place.url] {
-                refusal = seen
-            } else {
-                refusal = await caller.refusal(of: place.url)
-                known[place.url] = .some(refusal)
-            }
-            if let refusal { refused.append(FailureDetail(field: place.path, rule: .type, message: refusal)) }
+        let places = places.prefix(maximumPlaces)
+        let refusals = await withTaskGroup(of: (url: String, refusal: String?).self) { group in
+            for url in Set(places.map(\.url)) { group.addTask { (url, await caller.refusal(of: url)) } }
+            return await group.reduce(into: [String: String]()) { $0[$1.url] = $1.refusal }
+        }
+        let refused = places.compactMap { place in
+            refusals[place.url].map { FailureDetail(field: place.path, rule: .type, message: $0) }
         }
         guard refused.isEmpty else { throw .validation(refused) }
     }

@@ -28,7 +28,7 @@ package enum BatchWriter {
         let progress = BatchProgress()
         if access.snapshot.makesWork { await app.expectWork(dependencies) }
         do {
-            let journal = AwaitedCallJournal(calls, now: dependencies.now)
+            let journal = AwaitedCallJournal(calls, access, in: app, now: dependencies.now)
             let script = BatchScript(batch: batch, setting: setting, progress: progress)
             let outcomes = try await RecordWriter.retryingSlugs(slugs) {
                 try await app.write(script, journal, dependencies)

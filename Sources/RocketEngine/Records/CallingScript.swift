@@ -33,7 +33,9 @@ struct CallingScript<Script: AnnouncingScript>: TransactionScript {
                 return script.awaitedCalls.isEmpty ? .finish(statements) : .run(statements)
             case .call(let call): return .call(call)
             case .done(let outcome):
-                return script.awaitedCalls.isEmpty ? .done(outcome) : call(0, outcome)
+                guard !script.awaitedCalls.isEmpty else { return .done(outcome) }
+                try journal.enter()
+                return call(0, outcome)
             }
         case .calling(let next, let outcome):
             try journal.judge()
@@ -64,19 +66,21 @@ extension AppContext {
         _ dependencies: EngineDependencies
     ) async throws -> Outcome {
         let store = OutboxStore(database.dialect)
+        defer { journal.leave() }
         do {
             return try await database.write(CallingScript(script, journal, store))
         } catch {
-            if !journal.isEmpty { await keep(journal.statements(store), dependencies) }
+            if !journal.isEmpty { await keep(journal, store, dependencies) }
             throw error
         }
     }
 
     /// In a task of its own: who has asked for the write may be gone.
-    private func keep(_ log: [SQLStatement], _ dependencies: EngineDependencies) async {
+    private func keep(_ journal: AwaitedCallJournal, _ store: OutboxStore, _ dependencies: EngineDependencies) async {
         await Task {
+            await journal.settle()
             do {
-                _ = try await database.write(log)
+                _ = try await database.write(journal.statements(store))
             } catch {
                 dependencies.logger.warning(
                     "calls were made, and the log of them is lost",

@@ -109,6 +109,8 @@ struct DeleteScript: AnnouncingScript {
     private mutating func delete(_ changes: [SQLStatement]) -> TransactionStep<OperationOutcome> {
         state = .deleted(position: 0)
         let outbox = recorder.statements([], of: [], announcements)
-        return .finish((changes.isEmpty ? [plan.statement] : changes) + outbox)
+        let statements = (changes.isEmpty ? [plan.statement] : changes) + outbox
+        // A table's own trigger may keep the row, and then nobody must be told that it is gone.
+        return outbox.isEmpty ? .finish(statements) : .run(statements)
     }
 }

@@ -22,7 +22,7 @@ package enum RecordWriter {
         do {
             let outcome = try await retryingSlugs(slugs) {
                 guard access.snapshot.awaitsCalls else { return try await write(script, in: app.database) }
-                let journal = AwaitedCallJournal(calls, now: dependencies.now)
+                let journal = AwaitedCallJournal(calls, access, in: app, now: dependencies.now)
                 return try await app.write(script, journal, dependencies)
             }
             if access.snapshot.makesWork { app.workIsDue() }

@@ -262,7 +262,9 @@ struct TreeScript: AnnouncingScript {
         // record there is only what this request brings.
         let isNew =
             stored == nil && tree.includes.areOfOwnRows && (includes?.isAtLastLevel ?? false) && tree.isSmall
-        let isLast = isAtEnd && tree.knowsItsRows && tree.isUnlimited && (tree.includes.isEmpty || isNew)
+        // A table's own trigger may swallow a row, and then nobody must be told of it.
+        let isLast =
+            isAtEnd && tree.knowsItsRows && tree.isUnlimited && (tree.includes.isEmpty || isNew) && outbox.isEmpty
         return isLast ? .finish(statements) : .run(statements)
     }
 

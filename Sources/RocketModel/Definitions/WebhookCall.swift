@@ -11,12 +11,26 @@ package struct WebhookCall: Sendable, Hashable {
         self.headers = headers
     }
 
+    /// A column of an index holds it.
+    private static let longestURL = 2000
+
+    private static func isAddress(_ url: String) -> Bool {
+        for scheme in ["http://", "https://"] where url.hasPrefix(scheme) {
+            let authority = url.dropFirst(scheme.count).prefix { !"/?#".contains($0) }
+            let host = authority.drop { $0 == "@" || $0 == ":" }
+            return !host.isEmpty && url.utf8.count <= longestURL
+                && !url.utf8.contains { $0 <= 0x20 || $0 == 0x7F }
+        }
+        return false
+    }
+
     package static let methods = ["POST", "PUT", "PATCH", "GET", "DELETE"]
 
     static func read(_ reader: inout DefinitionReader) -> WebhookCall {
         let url = reader.requiredString("url")
-        if !url.isEmpty, !url.hasPrefix("http://"), !url.hasPrefix("https://") {
-            reader.violate("url", .type, "expected an http or https address")
+        if !url.isEmpty, !isAddress(url) {
+            let message = "expected an http or https address with a host, of at most \(longestURL) bytes"
+            reader.violate("url", .type, message)
         }
         let method = reader.oneOf("method", methods, default: "POST")
         let headers = reader.object("headers") ?? JSONObject()

@@ -39,7 +39,7 @@ enum WebhookLogRoutes {
 
     @Sendable private static func retry(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
-        let now = call.services.dependencies.now()
-        return Reply(data: try await DeliveryLog(try call.requireApp()).retry(try call.parameter("id"), now: now))
+        let log = DeliveryLog(try call.requireApp())
+        return Reply(data: try await log.retry(try call.parameter("id"), call.services.dependencies))
     }
 }

@@ -190,6 +190,10 @@ struct RocketInstance: Sendable {
         settings.maximumBodyBytes = configuration.whole("server.max_body_bytes")
         settings.bodySeconds = Int64(configuration.whole("server.request_timeout_s"))
         settings.synchronousCallLimit = .seconds(configuration.whole("webhooks.sync_timeout_s"))
+        settings.waitingWrites = (
+            perApp: max(1, configuration.whole("app_pool_size") / 2),
+            total: max(1, configuration.whole("database.pool_size") / 2)
+        )
         settings.graceSeconds = Int64(configuration.whole("server.grace_s"))
         settings.trustedProxies = try parsed("server.trusted_proxies", of: configuration) { try TrustedProxies($0) }
         settings.crossOrigin = try parsed("server.cors_origins", of: configuration) { try CrossOrigin($0) }
