@@ -35,6 +35,8 @@ missing_packages() {
         has_postgres || echo postgresql
         # The oracle of the expression language.
         command -v node >/dev/null || echo nodejs
+        # It brings an independent verifier of signatures.
+        python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
     fi
     if [[ ${1:-} == --bench ]]; then
         command -v pgbench >/dev/null || ls /usr/lib/postgresql/*/bin/pgbench >/dev/null 2>&1 || echo postgresql-contrib
@@ -71,6 +73,27 @@ apt_get() {
         apt-get -qq -y -o DPkg::Lock::Timeout=120 "$@" </dev/null >>"$log" 2>&1
 }
 
+install_verifiers() {
+    local home
+    home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/.build/python
+    [[ -x $home/bin/python && -e $home/$verifiers ]] && return
+    local log
+    log=$(mktemp)
+    echo "setup: installing ${verifiers}"
+    mkdir -p "$(dirname "$home")"
+    { rm -rf "$home" && python3 -m venv "$home" && "$home/bin/pip" install --disable-pip-version-check "$verifiers"; } \
+        >>"$log" 2>&1 || {
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        fail "pip could not install $verifiers"
+    }
+    rm -f "$log"
+    touch "$home/$verifiers"
+}
+
+# Of the Python Package Index; the tests check signatures with it.
+verifiers=standardwebhooks==1.1.0
+
 [[ $# -eq 0 || $* == --test || $* == --bench ]] || fail "unknown arguments: $* (there are --test and --bench)"
 check_swift
 if command -v apt-get >/dev/null; then
@@ -82,3 +105,4 @@ else
     echo "setup: no apt-get here; the build needs SQLite 3, libcrypt and libpq with their headers"
     echo "setup: (sqlite3.h, crypt.h, libpq-fe.h), and the tests need PostgreSQL's initdb and pg_ctl"
 fi
+if [[ ${1:-} == --test ]]; then install_verifiers; fi

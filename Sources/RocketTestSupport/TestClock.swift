@@ -1,3 +1,4 @@
+package import Foundation
 package import RocketModel
 import Synchronization
 
@@ -14,6 +15,13 @@ package final class TestClock: Sendable {
             instant = Timestamp(microseconds: instant.microseconds + 1)
             return instant
         }
+    }
+
+    /// Makes it the time of the world.
+    package func set(to date: Date) {
+        let now = now().microseconds
+        let wanted = Int64(date.timeIntervalSince1970 * 1_000_000)
+        advance(seconds: (wanted - now) / 1_000_000)
     }
 
     package func advance(seconds: Int64) {

@@ -205,6 +205,26 @@ struct WebhookTests {
         }
     }
 
+    /// The status has said what matters.
+    @Test(arguments: TestStore.allCases)
+    func anAnswerThatDoesNotEndIsBounded(store: TestStore) async throws {
+        try await Self.run(store) { _, app, receiver in
+            try await Self.hook(app, receiver)
+            receiver.react([.stall(200), .answer(500, body: String(repeating: "ü\u{0}", count: 300_000))])
+            _ = try await app.make("label", ["text": "stalls"])
+            let start = ContinuousClock.now
+            try await app.deliver()
+            #expect(ContinuousClock.now - start < .seconds(20))
+            _ = try await app.make("label", ["text": "huge"])
+            try await app.deliver()
+            let logs = try await Self.logs(app)
+            #expect(logs[1]["status"] == "delivered" && logs[1]["response_body"] == "begun", "\(logs[1])")
+            #expect(logs[0]["status"] == "retrying" && logs[0]["response_status"] == 500)
+            let kept = logs[0]["response_body"].string ?? ""
+            #expect(kept.hasPrefix("ü") && (1000...65_536).contains(kept.utf8.count))
+        }
+    }
+
     @Test(arguments: TestStore.allCases)
     func writesThatSetEachOtherOffEnd(store: TestStore) async throws {
         try await Self.run(store) { server, app, receiver in
