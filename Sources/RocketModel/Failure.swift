@@ -21,6 +21,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     case methodNotAllowed = "METHOD_NOT_ALLOWED"
     case unavailable = "UNAVAILABLE"
     case webhookFailed = "WEBHOOK_FAILED"
+    case invalidState = "INVALID_STATE"
 }
 
 /// The layer of checks that a violation comes from: `rule` in the error's details.

@@ -22,6 +22,7 @@ package struct RocketResponder: HTTPResponder {
         MetadataRoutes.add(to: &table)
         UserRoutes.add(to: &table)
         WebhookLogRoutes.add(to: &table)
+        WorkflowRoutes.add(to: &table)
         RecordRoutes.add(to: &table)
         self.table = table
         self.services = services

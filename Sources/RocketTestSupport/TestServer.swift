@@ -114,10 +114,17 @@ package final class TestServer: Sendable {
         var calls = DeliverySettings()
         calls.timeout = .milliseconds(1500)
         let deliveries = Deliveries(sender: sender, dependencies: dependencies, settings: calls)
-        worker = Worker(apps: apps, kinds: [deliveries])
-        responder = RocketResponder(
-            services: ServerServices(apps: apps, secrets: secrets, settings: server, caller: sender)
+        let services = ServerServices(apps: apps, secrets: secrets, settings: server, caller: sender)
+        var steps = WorkflowSettings()
+        steps.timeout = calls.timeout
+        let workflows = WorkflowRunner(
+            caller: sender,
+            calls: services.calls,
+            dependencies: dependencies,
+            settings: steps
         )
+        worker = Worker(apps: apps, kinds: [deliveries, workflows])
+        responder = RocketResponder(services: services)
     }
 
     private func close() async {
@@ -223,6 +230,13 @@ package struct TestApp: Sendable {
         body: [UInt8]? = nil
     ) async throws -> TestAnswer {
         try await server.send(method, "/api/\(name)/\(path)", token: token, headers: headers, body: body)
+    }
+
+    /// Turns the clock, and signs its administrator in again: tokens do not hold for long.
+    package func after(seconds: Int64) async throws -> TestApp {
+        server.clock.advance(seconds: seconds)
+        let token = try await server.login(name, "admin@localhost", "changeme")
+        return TestApp(server: server, name: name, token: token)
     }
 
     package func get(_ path: String) async throws -> TestAnswer {

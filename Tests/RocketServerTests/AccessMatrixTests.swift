@@ -105,6 +105,7 @@ private enum Thing: String, CaseIterable {
     case machines = "state-machines"
     case permissions
     case webhooks
+    case workflows
     case users
     case platformUsers = "/api/_platform/users"
     case apps = "/api/_platform/apps"
@@ -162,7 +163,8 @@ private struct Stage {
         var path = route.path.replacing(":app", with: "shop").replacing(":entity", with: "note")
         path = path.replacing(":email", with: "admin@localhost")
         // There are none, and whoever may see them is told so.
-        if path.contains("/webhook-logs/") {
+        path = path.replacing(":event", with: "rain")
+        if path.contains("/webhook-logs/") || path.contains("/_workflows/") {
             path = path.replacing(":id", with: "11111111-1111-4111-8111-111111111111")
         }
         if let thing, path.contains("/:") {
@@ -243,6 +245,7 @@ private struct Stage {
         case .machines: return Self.machine(isKept)
         case .permissions: return Self.permission
         case .webhooks: return Self.webhook
+        case .workflows: return Self.workflow(name)
         case .users, .platformUsers: return ["email": .string("\(name)@x.example"), "password": "password1"]
         case .apps: return ["name": .string(name)]
         case .records: return ["title": "new"]
@@ -276,6 +279,13 @@ private struct Stage {
 
     private static let webhook: JSONValue = ["entity": "line", "url": "http://127.0.0.1:9/never"]
 
+    private static func workflow(_ name: String) -> JSONValue {
+        [
+            "name": .string(name), "trigger": ["type": "event", "event": "never"],
+            "steps": [["id": "rest", "type": "wait", "duration": "1s"]],
+        ]
+    }
+
     // MARK: bodies
 
     private mutating func body(of route: AccessMatrixTests.Route, _ thing: Thing?) async throws -> JSONValue? {
@@ -295,6 +305,9 @@ private struct Stage {
         case ("PUT", "password"): return ["password": "password2"]
         case (_, "import"): return ["entities": []]
         case (_, "_batch"): return ["operations": [["method": "POST", "path": "note", "body": ["title": "new"]]]]
+        case (_, "approve"), (_, "reject"): return ["comment": "fine"]
+        case (_, "delegate"): return ["user": "11111111-1111-4111-8111-111111111111"]
+        case (_, ":event"): return ["wet": true]
         case (_, "explain"): return ["entity": "note", "action": "read"]
         case (_, "test"):
             guard case .object(var rule) = Self.rule else { return nil }
@@ -319,6 +332,7 @@ private struct Stage {
         case .machines: Self.machine(true)
         case .permissions: Self.permission
         case .webhooks: Self.webhook
+        case .workflows: Self.workflow("of another name")
         case .users, .platformUsers: ["attributes": [:]]
         case .records: ["title": "changed"]
         case .apps: nil

@@ -55,20 +55,20 @@ struct SynchronousWebhookTests {
     func oneThatCantBeReachedOrTakesTooLongDoesNotAgree(store: TestStore) async throws {
         try await WebhookTests.run(store) { _, app, receiver in
             try await WebhookTests.hook(app, receiver, "label", Self.before)
-            receiver.react([.hang, .reset, .answer(301, headers: ["Location": "/elsewhere"])])
+            receiver.react([.hang, .reset, .answer(301, headers: ["Location": "/elsewhere"]), .stall(200)])
             let start = ContinuousClock.now
-            for reason in ["no answer in time", "the connection was closed", "it answered 301"] {
+            for reason in ["no answer in time", "the connection was closed", "it answered 301", "no answer in time"] {
                 let answer = try await app.post("label", ["text": "a"])
                 #expect(answer.status == 502 && answer.text.contains(reason), "\(answer)")
             }
-            #expect(ContinuousClock.now - start < .seconds(20))
+            #expect(ContinuousClock.now - start < .seconds(30))
             let nowhere: JSONObject = ["hook": "before_write", "url": "http://127.0.0.1:1/"]
             try await WebhookTests.hook(app, receiver, "customer", nowhere)
             let refused = ContinuousClock.now
             let answer = try await app.post("customer", ["name": "c"])
             #expect(answer.status == 502 && answer.text.contains("no connection"), "\(answer)")
             #expect(ContinuousClock.now - refused < .seconds(4))
-            #expect(try await WebhookTests.logs(app).map { $0["status"] } == ["failed", "failed", "failed", "failed"])
+            #expect(try await WebhookTests.logs(app).map { $0["status"] } == Array(repeating: "failed", count: 5))
         }
     }
 

@@ -225,6 +225,60 @@ struct WebhookTests {
         }
     }
 
+    /// Clients end the process at a port or a status that there can't be.
+    @Test(arguments: TestStore.allCases)
+    func portsAndStatusesThatThereCantBeHarmNobody(store: TestStore) async throws {
+        try await Self.run(store) { _, app, receiver in
+            let urls = [
+                "http://127.0.0.1:99999/", "https://[::1]:70000/", "http://localhost:0/", "http://x:1x/", "http://",
+                "http://:80/", "http://u:p@x/", "http://x/{{env.A}}", "ftp://x/", "http://x y/",
+            ]
+            for url in urls {
+                let answer = try await app.post("_admin/webhooks", ["entity": "label", "url": .string(url)])
+                #expect(answer.status == 422 && answer["error"]["details"][0]["field"] == "url", "\(url): \(answer)")
+            }
+            for url in ["http://x", "https://x:8443/a?b=c#d", "http://[::1]:80/", "http://[::1]"] {
+                let hook: JSONValue = ["entity": "label", "url": .string(url), "active": false]
+                #expect(try await app.post("_admin/webhooks", hook).status == 201, "\(url)")
+            }
+            try await Self.hook(app, receiver)
+            receiver.react([.answer(0), .answer(42), .answer(99)])
+            for text in ["a", "b", "c"] { _ = try await app.make("label", ["text": .string(text)]) }
+            try await app.deliver()
+            let logs = try await Self.logs(app)
+            #expect(logs.map { $0["status"] } == ["retrying", "retrying", "retrying"], "\(logs)")
+            #expect(logs.allSatisfy { $0["error"].string?.isEmpty == false }, "\(logs)")
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func whatCantBeSentIsNotQueuedByHand(store: TestStore) async throws {
+        try await Self.run(store) { _, app, receiver in
+            let id = try await Self.hook(app, receiver)["data"]["id"].string ?? ""
+            _ = try await app.make("label", ["text": "a"])
+            receiver.react([.answer(410)])
+            try await app.deliver()
+            #expect(try await app.delete("_admin/webhooks/\(id)").status == 200)
+            let log = try await Self.logs(app)[0]["id"].string ?? ""
+            let answer = try await app.post("_admin/webhook-logs/\(log)/retry", [:])
+            #expect(answer.status == 422 && answer.text.contains("not there any more"), "\(answer)")
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func aDepthThatCantBeReadIsTheMost(store: TestStore) async throws {
+        try await Self.run(store) { _, app, receiver in
+            try await Self.hook(app, receiver)
+            for (index, depth) in ["99999999999999999999", "16.0", "-1", "x"].enumerated() {
+                let body: JSONValue = ["text": .string("t\(index)")]
+                let headers: HTTPFields = [.init("Rocket-Depth")!: depth]
+                #expect(try await app.send(.post, "label", headers: headers, body: body.jsonBytes).status == 201)
+            }
+            try await app.deliver()
+            #expect(receiver.received.isEmpty)
+        }
+    }
+
     @Test(arguments: TestStore.allCases)
     func writesThatSetEachOtherOffEnd(store: TestStore) async throws {
         try await Self.run(store) { server, app, receiver in

@@ -54,6 +54,24 @@ struct WorkerTests {
         }
     }
 
+    /// Nor another webhook of the same host.
+    @Test(arguments: TestStore.allCases)
+    func webhooksThatHangHoldUpNoOtherOfTheirHost(store: TestStore) async throws {
+        try await WebhookTests.run(store) { server, app, receiver in
+            for _ in 0..<20 { try await WebhookTests.hook(app, receiver) }
+            try await WebhookTests.hook(app, receiver, "customer")
+            receiver.react(Array(repeating: .hang, count: 20))
+            try await Self.working(server) {
+                _ = try await app.make("label", ["text": "hangs"])
+                try await Self.until("all are sent") { receiver.received.count == 20 }
+                let start = ContinuousClock.now
+                _ = try await app.make("customer", ["name": "c"])
+                try await Self.until("the other is told") { receiver.received.count == 21 }
+                #expect(ContinuousClock.now - start < .seconds(1))
+            }
+        }
+    }
+
     /// What is being sent when a server stops is given back, for another one to send at once.
     @Test(arguments: TestStore.allCases)
     func aServerThatStopsGivesBackWhatItSends(store: TestStore) async throws {

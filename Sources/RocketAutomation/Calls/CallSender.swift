@@ -42,6 +42,8 @@ package final class CallSender: OutsideCaller {
 
     /// Clients that are kept for the next call to the same place.
     private static let maximumIdle = 64
+    /// To one host and address.
+    private static let maximumConnections = 512
     /// What is kept of an answer.
     private static let maximumAnswer = 64 * 1024
 
@@ -54,7 +56,12 @@ package final class CallSender: OutsideCaller {
             let found = await Self.within(call.timeout) { [addresses] in await addresses.lookUp(host) }
             guard let found else { return .failed("no answer in time: the host \"\(host)\" was not found so soon") }
             for address in try found.get().prefix(3) {
-                let attempt = await send(request, to: Place(host: host, address: address), deadline)
+                let attempt = await send(
+                    request,
+                    to: Place(host: host, address: address),
+                    deadline,
+                    needsAll: call.needsWholeAnswer
+                )
                 outcome = attempt.outcome
                 guard attempt.mayTryElsewhere else { break }
             }
@@ -63,6 +70,8 @@ package final class CallSender: OutsideCaller {
             return .failed(refusal.message)
         } catch let missing as HeaderTemplate.Missing {
             return .failed("a header names the variable \(missing.name), which is not there or may not be sent")
+        } catch is NoAddress {
+            return .failed("its url is no address that can be called")
         } catch let unreadable as UnreadableSecret {
             return .failed(unreadable.message)
         } catch {
@@ -115,7 +124,11 @@ package final class CallSender: OutsideCaller {
         let message = "the webhook's secret was sealed with another encryption_key: give it a new one"
     }
 
+    private struct NoAddress: Error {}
+
     private func prepare(_ call: OutgoingCall) throws -> HTTPClient.Request {
+        // What was stored before this was checked, or by other hands.
+        guard WebhookCall.isAddress(call.call.url) else { throw NoAddress() }
         let hasBody = call.call.method != "GET"
         let body = hasBody ? Array(call.body.utf8) : []
         var request = try HTTPClient.Request(
@@ -143,10 +156,11 @@ package final class CallSender: OutsideCaller {
     private func send(
         _ request: HTTPClient.Request,
         to place: Place,
-        _ deadline: NIODeadline
+        _ deadline: NIODeadline,
+        needsAll: Bool
     ) async -> (outcome: CallOutcome, mayTryElsewhere: Bool) {
         let client = take(place)
-        let result = await Self.exchange(request, client, deadline)
+        let result = await Self.exchange(request, client, deadline, needsAll: needsAll)
         await give(place)
         switch result {
         case .success(let answer):
@@ -166,9 +180,10 @@ package final class CallSender: OutsideCaller {
     private static func exchange(
         _ request: HTTPClient.Request,
         _ client: HTTPClient,
-        _ deadline: NIODeadline
+        _ deadline: NIODeadline,
+        needsAll: Bool
     ) async -> Result<Answer, any Error> {
-        let collector = AnswerCollector(atMost: maximumAnswer)
+        let collector = AnswerCollector(atMost: maximumAnswer, needsAll: needsAll)
         let task = client.execute(request: request, delegate: collector, deadline: deadline)
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -236,6 +251,10 @@ package final class CallSender: OutsideCaller {
             configuration.dnsOverride = [place.host: place.address]
             // Whoever waits is told at once, and deliveries are tried again anyhow.
             configuration.connectionPool.retryConnectionEstablishment = false
+            // Webhooks of one host wait for each other in their lanes alone.
+            configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = Self.maximumConnections
+            configuration.httpVersion = .http1Only
+            configuration.http1_1ConnectionDebugInitializer = StatusGuard.add
             let client = HTTPClient(
                 eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton),
                 configuration: configuration
@@ -285,10 +304,12 @@ private final class AnswerCollector: HTTPClientResponseDelegate {
     typealias Response = Answer
 
     private let bound: Int
-    private let answer = Mutex<(head: HTTPResponseHead?, body: [UInt8])>((nil, []))
+    private let needsAll: Bool
+    private let answer = Mutex<(head: HTTPResponseHead?, body: [UInt8], isWhole: Bool)>((nil, [], false))
 
-    init(atMost bound: Int) {
+    init(atMost bound: Int, needsAll: Bool) {
         self.bound = bound
+        self.needsAll = needsAll
     }
 
     func didReceiveHead(task: HTTPClient.Task<Response>, _ head: HTTPResponseHead) -> EventLoopFuture<Void> {
@@ -307,12 +328,17 @@ private final class AnswerCollector: HTTPClientResponseDelegate {
     private struct Full: Error {}
 
     func didFinishRequest(task: HTTPClient.Task<Response>) throws -> Response {
-        try collected(or: HTTPClientError.remoteConnectionClosed).get()
+        answer.withLock { $0.isWhole = true }
+        return try collected(or: HTTPClientError.remoteConnectionClosed).get()
     }
 
-    /// Fails with `error` where not even the status has come.
+    /// Fails with `error` where not even the status has come, or all of the answer is needed, as far as it is kept.
     func collected(or error: any Error) -> Result<Answer, any Error> {
-        answer.withLock { answer in answer.head.map { .success(Answer(head: $0, body: answer.body)) } ?? .failure(error)
+        answer.withLock { answer in
+            guard let head = answer.head, !needsAll || answer.isWhole || answer.body.count >= bound else {
+                return .failure(error)
+            }
+            return .success(Answer(head: head, body: answer.body))
         }
     }
 }

@@ -12,9 +12,10 @@ package struct DeliverySettings: Sendable {
     package var leaseSeconds: Int64 = 30
     /// How often it is renewed.
     package var renewal = Duration.seconds(10)
-    /// Calls of one webhook at once, and of all together.
+    /// Calls at once: of one webhook, of one app, and of all together.
     package var perLane = 16
-    package var atOnce = 512
+    package var perApp = 128
+    package var atOnce = 1024
     /// How long rows of the log are kept.
     package var logDays: Int64 = 30
 
@@ -79,9 +80,14 @@ package final class Deliveries: AppWork {
     /// Each lane by itself: one that hangs keeps no other waiting.
     private func claim(_ due: DeliveryStore.Lane, _ app: AppContext, _ store: DeliveryStore) async throws -> [AppJob] {
         let lane = Lane(app: app.stored.identity, name: due.name)
-        let (mine, all) = running.withLock { ($0[lane] ?? 0, $0.values.reduce(0, +)) }
+        let (mine, own, all) = running.withLock { running in
+            let own = running.reduce(0) { $1.key.app == lane.app ? $0 + $1.value : $0 }
+            return (running[lane] ?? 0, own, running.values.reduce(0, +))
+        }
         // Many at once cost little more than one.
-        guard settings.perLane - mine >= settings.perLane / 2, all < settings.atOnce else { return [] }
+        guard settings.perLane - mine >= settings.perLane / 2, own < settings.perApp, all < settings.atOnce else {
+            return []
+        }
         let room = settings.perLane - mine
         let now = dependencies.now()
         let lease = now.adding(seconds: settings.leaseSeconds)

@@ -53,6 +53,13 @@ package struct DefinitionStore: Sendable {
         let before = rows(of: old)
         let after = rows(of: new)
         var statements: [SQLStatement] = []
+        // Instances go on by the text that they began with.
+        for workflow in old.others where workflow.kind == .workflows {
+            let key = Key(kind: .workflows, id: workflow.id)
+            if before[key]?.content != after[key]?.content {
+                statements.append(WorkflowStore(dialect).archive(workflow))
+            }
+        }
         for (key, _) in before where after[key] == nil {
             var sql = SQLBuilder(dialect)
             sql.append("DELETE FROM \"_definitions\" WHERE \"kind\" = ")

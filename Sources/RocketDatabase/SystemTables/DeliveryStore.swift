@@ -278,7 +278,9 @@ package struct DeliveryStore: Sendable {
         var page = SQLBuilder(dialect)
         var total = SQLBuilder(dialect)
         // The rows are found in the index, and only those of the page are read.
-        page.append("SELECT \(Self.columns("l")) FROM \"_webhook_logs\" l JOIN (SELECT \"id\" FROM \"_webhook_logs\"")
+        page.append(
+            "SELECT \(Self.listColumns("l")) FROM \"_webhook_logs\" l JOIN (SELECT \"id\" FROM \"_webhook_logs\""
+        )
         total.append("SELECT count(*) FROM \"_webhook_logs\"")
         for (index, filter) in filters.enumerated() {
             let joint = index > 0 ? " AND" : " WHERE"
@@ -300,6 +302,17 @@ package struct DeliveryStore: Sendable {
         sql.append("SELECT \(Self.columns("l")) FROM \"_webhook_logs\" l WHERE l.\"id\" = ")
         sql.bind(stored: .text(id))
         return sql.statement(.values)
+    }
+
+    /// The body of a list's row is left out past these many characters.
+    package static let longestListedBody = 64 * 1024
+
+    private static func listColumns(_ table: String) -> String {
+        logColumns.map { column in
+            guard column == "request_body" else { return "\(table).\"\(column)\"" }
+            let body = "\(table).\"request_body\""
+            return "CASE WHEN length(\(body)) <= \(longestListedBody) THEN \(body) END"
+        }.joined(separator: ", ")
     }
 
     private static func columns(_ table: String) -> String {

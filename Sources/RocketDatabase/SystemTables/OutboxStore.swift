@@ -69,6 +69,8 @@ package struct OutboxStore: Sendable {
         package let record: JSONObject
         /// `{"id", "roles"}` of the one who set it off.
         package let user: JSONObject
+        /// How many writes have set each other off before it.
+        package let depth: Int
 
         package init(
             id: String,
@@ -77,7 +79,8 @@ package struct OutboxStore: Sendable {
             entity: String,
             recordID: String,
             record: JSONObject,
-            user: JSONObject
+            user: JSONObject,
+            depth: Int = 0
         ) {
             self.id = id
             self.name = name
@@ -86,6 +89,7 @@ package struct OutboxStore: Sendable {
             self.recordID = recordID
             self.record = record
             self.user = user
+            self.depth = depth
         }
     }
 
@@ -141,12 +145,13 @@ package struct OutboxStore: Sendable {
     package func inserts(_ events: [Event], now: Timestamp) -> [SQLStatement] {
         inserts(
             "_events",
-            ["id", "event", "payload", "entity", "record_id", "record", "user", "created_at"],
+            ["id", "event", "payload", "entity", "record_id", "record", "user", "depth", "created_at"],
             events.map { event in
                 [
                     .text(event.id), .text(event.name), .text(JSONValue.object(event.payload).jsonText),
                     .text(event.entity), .text(event.recordID), .text(JSONValue.object(event.record).jsonText),
-                    .text(JSONValue.object(event.user).jsonText), .integer(now.microseconds),
+                    .text(JSONValue.object(event.user).jsonText), .integer(Int64(event.depth)),
+                    .integer(now.microseconds),
                 ]
             }
         )

@@ -26,6 +26,7 @@ package enum SystemSchema: Sendable {
                 Self.outboxTables,
                 Self.passwordResetTables,
                 Self.deliveryColumns(dialect),
+                Self.workflowTables,
             ]
         case .management:
             [
@@ -100,6 +101,52 @@ package enum SystemSchema: Sendable {
             """,
         ]
     }
+
+    private static let workflowTables = [
+        """
+        CREATE TABLE "_workflow_instances" ("id" TEXT PRIMARY KEY NOT NULL, "workflow_id" TEXT NOT NULL,
+        "workflow_name" TEXT NOT NULL, "version" TEXT NOT NULL, "status" TEXT NOT NULL, "current_step" TEXT,
+        "current_step_deadline" BIGINT, "entity" TEXT, "record_id" TEXT, "context" TEXT NOT NULL,
+        "state" TEXT NOT NULL, "depth" INTEGER NOT NULL, "parent" TEXT, "due_at" BIGINT,
+        "entry_count" INTEGER NOT NULL, "created_at" BIGINT NOT NULL, "updated_at" BIGINT NOT NULL)
+        """,
+        """
+        CREATE INDEX "_workflow_instances_due_idx" ON "_workflow_instances" ("due_at") WHERE "due_at" IS NOT NULL
+        """,
+        """
+        CREATE INDEX "_workflow_instances_list_idx" ON "_workflow_instances" ("created_at", "id")
+        """,
+        """
+        CREATE INDEX "_workflow_instances_record_idx" ON "_workflow_instances" ("entity", "record_id")
+        """,
+        """
+        CREATE INDEX "_workflow_instances_parent_idx" ON "_workflow_instances" ("parent") WHERE "parent" IS NOT NULL
+        """,
+        """
+        CREATE INDEX "_workflow_instances_use_idx" ON "_workflow_instances" ("workflow_id", "version")
+        WHERE "status" IN ('running', 'failed')
+        """,
+        """
+        CREATE TABLE "_workflow_history" ("instance_id" TEXT NOT NULL, "position" INTEGER NOT NULL,
+        "content" TEXT NOT NULL, PRIMARY KEY ("instance_id", "position"))
+        """,
+        """
+        CREATE TABLE "_workflow_assignees" ("instance_id" TEXT NOT NULL, "kind" TEXT NOT NULL, "name" TEXT NOT NULL,
+        "is_open" INTEGER NOT NULL, PRIMARY KEY ("instance_id", "kind", "name"))
+        """,
+        """
+        CREATE INDEX "_workflow_assignees_open_idx" ON "_workflow_assignees" ("kind", "name") WHERE "is_open" = 1
+        """,
+        """
+        CREATE TABLE "_workflow_versions" ("workflow_id" TEXT NOT NULL, "version" TEXT NOT NULL,
+        "content" TEXT NOT NULL, PRIMARY KEY ("workflow_id", "version"))
+        """,
+        """
+        CREATE TABLE "_workflow_schedules" ("workflow_id" TEXT PRIMARY KEY NOT NULL, "version" TEXT NOT NULL,
+        "next_at" BIGINT NOT NULL)
+        """,
+        "ALTER TABLE \"_events\" ADD COLUMN \"depth\" INTEGER NOT NULL DEFAULT 0",
+    ]
 
     /// The platform has none: it has no events by which a token could reach its user.
     private static let passwordResetTables = [

@@ -44,6 +44,31 @@ package struct UserStore: Sendable {
         select(" WHERE \"id\" = ", .text(id))
     }
 
+    /// The roles of the users who are active.
+    package var activeRoles: SQLStatement {
+        SQLStatement("SELECT \"id\", \"roles\" FROM \"\(prefix)users\" WHERE \"active\" = 1", output: .values)
+    }
+
+    /// Reads what ``activeRoles`` gave.
+    package static func activeRoles(_ result: StatementResult) -> [(id: String, roles: [String])] {
+        result.rows.compactMap { row -> (id: String, roles: [String])? in
+            guard row.count == 2, let id = row[0].textValue else { return nil }
+            do throws(JSONSyntaxError) {
+                return (id, (try JSONParser.parse(row[1].textValue ?? "").arrayValue ?? []).compactMap(\.stringValue))
+            } catch {
+                return (id, [])
+            }
+        }
+    }
+
+    /// A row where there is an active user with an id.
+    package func isActive(_ id: String) -> SQLStatement {
+        var sql = SQLBuilder(dialect)
+        sql.append("SELECT 1 FROM \"\(prefix)users\" WHERE \"active\" = 1 AND \"id\" = ")
+        sql.bind(stored: .text(id))
+        return sql.statement(.values)
+    }
+
     /// The user, locked until the transaction ends.
     package func lockedUser(id: String) -> SQLStatement {
         locked(user(id: id))

@@ -15,6 +15,7 @@ package final class AppContext: Sendable {
     /// Notes in the list of apps that there is work.
     let noteWork: @Sendable (Timestamp) async throws -> Void
     package let work = WorkNote()
+    let plans = WorkflowPlans()
 
     init(
         stored: StoredApp,

@@ -88,7 +88,7 @@ package final class WorkNote: Sendable {
 extension AppContext {
     /// Notes in the list of apps that this one will have work to do. Called before the commit, so that whatever crashes
     /// then, somebody looks.
-    func expectWork(_ dependencies: EngineDependencies) async {
+    package func expectWork(_ dependencies: EngineDependencies) async {
         let now = dependencies.now()
         guard work.expect(at: now) else { return }
         do {

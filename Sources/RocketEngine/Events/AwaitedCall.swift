@@ -133,7 +133,8 @@ final class AwaitedCallJournal: Sendable {
                     idempotencyKey: call.delivery.idempotencyKey,
                     sealedSecret: call.sealedSecret,
                     depth: call.delivery.depth,
-                    timeout: deadline - start
+                    timeout: deadline - start,
+                    needsWholeAnswer: true
                 )
             )
         }

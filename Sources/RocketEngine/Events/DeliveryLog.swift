@@ -39,6 +39,12 @@ package struct DeliveryLog: Sendable {
     /// - Throws: 404, and 422 for one that is neither failed nor waits to be tried again.
     package func retry(_ id: String, _ dependencies: EngineDependencies) async throws -> JSONValue {
         let id = try Self.canonical(id)
+        if let webhook = try await row(id).objectValue?["webhook_id"]?.stringValue,
+            app.snapshots.current.webhook(webhook) == nil
+        {
+            let message = "its webhook is not there any more, or not active, so it can't be sent"
+            throw RequestFailure.validation([FailureDetail(field: "webhook_id", message: message)])
+        }
         await app.expectWork(dependencies)
         let now = dependencies.now()
         let changes = try await app.database.write([store.retry(id: id, now: now)])[0].changes

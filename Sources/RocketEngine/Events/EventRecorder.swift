@@ -6,6 +6,12 @@ import RocketPlanning
 package enum EventDepth {
     /// Where writes set each other off without end, this ends it.
     package static let maximum = 16
+
+    /// Why a workflow does not begin; nil where it may.
+    static func problem(at depth: Int) -> String? {
+        depth >= maximum
+            ? "not begun: \(maximum) writes have set each other off before this one, by webhooks or workflows" : nil
+    }
 }
 
 /// Turns what a write leaves to be done into rows of the outbox.
@@ -14,6 +20,7 @@ struct EventRecorder {
     let now: Timestamp
     let newID: @Sendable () -> UniqueID
     let store: OutboxStore
+    let workflows: WorkflowStore
     /// How many writes have set each other off before this one.
     var depth = 0
     /// The calls that the write waits for.
@@ -24,6 +31,7 @@ struct EventRecorder {
         self.now = now
         newID = setting.dependencies.newID
         store = OutboxStore(snapshot.dialect)
+        workflows = WorkflowStore(snapshot.dialect)
         depth = setting.depth
     }
 
@@ -50,19 +58,63 @@ struct EventRecorder {
             case .event(let name, let payload, let row): events.append(event(name, payload, rows[row].effectRecord))
             }
         }
+        var starts: [WorkflowStore.Start] = []
         for announcement in announcements {
-            let webhook = announcement.webhook.definition
-            if webhook.hook.isSynchronous {
-                awaited.append(AwaitedCall(delivery: delivery(announcement), sealedSecret: webhook.sealedSecret))
-            } else {
-                deliveries.append(delivery(announcement))
+            switch announcement.listener {
+            case .webhook(let webhook) where webhook.definition.hook.isSynchronous:
+                let call = delivery(announcement, webhook)
+                awaited.append(AwaitedCall(delivery: call, sealedSecret: webhook.definition.sealedSecret))
+            case .webhook(let webhook): deliveries.append(delivery(announcement, webhook))
+            case .workflow(let trigger): starts.append(start(announcement, trigger.workflow))
             }
         }
         return store.inserts(deliveries, now: now) + store.inserts(events, now: now)
+            + workflows.inserts(starts, now: now)
     }
 
-    private func delivery(_ announcement: Announcement) -> OutboxStore.Delivery {
-        let webhook = announcement.webhook
+    /// What an instance has sent.
+    func events(_ events: [(name: String, payload: JSONObject)], of instance: WorkflowInstance) -> [SQLStatement] {
+        store.inserts(
+            events.map { name, payload in
+                OutboxStore.Event(
+                    id: newID().text,
+                    name: name,
+                    payload: payload,
+                    entity: "",
+                    recordID: "",
+                    record: JSONObject(),
+                    user: user,
+                    depth: depth
+                )
+            },
+            now: now
+        )
+    }
+
+    private func start(_ announcement: Announcement, _ workflow: StoredWorkflow) -> WorkflowStore.Start {
+        let record = announcement.record
+        let trigger: JSONObject = [
+            "record": .object(record.record), "record_id": record.key?.json ?? .null,
+            "old": record.old.map(JSONValue.object) ?? .null, "user": .object(user),
+            "entity": .string(record.entity), "action": .string(record.action.rawValue),
+        ]
+        let instance = WorkflowInstance(
+            id: newID().text,
+            workflowID: workflow.id,
+            workflowName: workflow.definition.name,
+            version: workflow.version,
+            context: workflow.context(of: trigger),
+            depth: depth + 1
+        )
+        return WorkflowStore.Start(
+            instance,
+            entity: record.entity,
+            recordID: text(record.key),
+            problem: announcement.problem ?? EventDepth.problem(at: depth)
+        )
+    }
+
+    private func delivery(_ announcement: Announcement, _ webhook: Webhook) -> OutboxStore.Delivery {
         return delivery(
             webhook.definition.call,
             announcement.record,
@@ -118,7 +170,8 @@ struct EventRecorder {
             entity: record.entity,
             recordID: text(record.key),
             record: record.record,
-            user: user
+            user: user,
+            depth: depth
         )
     }
 

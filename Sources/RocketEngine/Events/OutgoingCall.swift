@@ -10,6 +10,8 @@ package struct OutgoingCall: Sendable {
     /// How many writes have set each other off before it.
     package let depth: Int
     package let timeout: Duration
+    /// Whether an answer that breaks off counts as none; else its status says what matters.
+    package let needsWholeAnswer: Bool
 
     package init(
         call: WebhookCall,
@@ -17,7 +19,8 @@ package struct OutgoingCall: Sendable {
         idempotencyKey: String,
         sealedSecret: String?,
         depth: Int,
-        timeout: Duration
+        timeout: Duration,
+        needsWholeAnswer: Bool = false
     ) {
         self.call = call
         self.body = body
@@ -25,6 +28,7 @@ package struct OutgoingCall: Sendable {
         self.sealedSecret = sealedSecret
         self.depth = depth
         self.timeout = timeout
+        self.needsWholeAnswer = needsWholeAnswer
     }
 }
 

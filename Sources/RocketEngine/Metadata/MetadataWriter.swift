@@ -86,6 +86,8 @@ private struct MetadataScript: TransactionScript {
     private var old = DefinitionSet()
     private var snapshot: AppSnapshot
     private var tables: [String] = []
+    /// The workflows that go.
+    private var removed: [StoredDefinition] = []
     private var plan: SchemaPlan?
     private var warnings: [String] = []
 
@@ -159,13 +161,28 @@ private struct MetadataScript: TransactionScript {
         snapshot = try SnapshotCompiler.compile(changed, version: version + 1, dialect: dialect)
         let inspections = SchemaPlan.tablesToInspect(from: old, to: changed, dialect)
         tables = inspections.map(\.table)
+        let kept = Set(changed.others.filter { $0.kind == .workflows }.map(\.id))
+        removed = old.others.filter { $0.kind == .workflows && !kept.contains($0.id) }
+        let uses = removed.map { WorkflowStore(dialect).isInUse($0.id) }
         state = .inspected
-        return inspections.isEmpty ? try planSteps([]) : .run(inspections.map(\.statement))
+        return inspections.isEmpty && uses.isEmpty
+            ? try planSteps([]) : .run(inspections.map(\.statement) + uses)
+    }
+
+    /// - Throws: 409 for a workflow of which instances run.
+    private func requireUnused(_ results: ArraySlice<StatementResult>) throws(RequestFailure) {
+        for (workflow, result) in zip(removed, results) where !result.rows.isEmpty {
+            throw RequestFailure(
+                .conflict,
+                "Instances of the workflow \"\(workflow.name ?? workflow.id)\" run; cancel them or let them end first"
+            )
+        }
     }
 
     private mutating func planSteps(_ results: [StatementResult]) throws -> TransactionStep<MetadataChange> {
         var facts: [String: TableFacts] = [:]
         for (table, result) in zip(tables, results) { facts[table] = TableFacts(result) }
+        try requireUnused(results.dropFirst(tables.count))
         let plan = try SchemaPlan.make(from: old, to: snapshot.definitions, facts: facts, dialect)
         self.plan = plan
         state = .checked

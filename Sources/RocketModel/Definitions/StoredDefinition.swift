@@ -1,5 +1,5 @@
 // The kinds of metadata that are kept as they were given, once their shape is checked: rules, state machines,
-// permissions and webhooks, which planning compiles; workflows, which no part of the engine acts on yet.
+// permissions, webhooks and workflows, which planning compiles.
 
 /// The kinds of metadata, as the export spells them.
 package enum DefinitionKind: String, Sendable, CaseIterable {
@@ -62,43 +62,14 @@ package struct StoredDefinition: Sendable, Hashable {
             preconditionFailure("entities and relations have definitions of their own")
         case .rules: content = RuleDefinition.read(&reader, fields).json
         case .stateMachines: content = StateMachineDefinition.read(&reader, fields).json
-        case .workflows: readWorkflow(&reader, &content, fields)
+        case .workflows:
+            _ = WorkflowDefinition.read(&reader, fields)
+            content = WorkflowDefinition.content(of: object)
         case .permissions: content = PermissionDefinition.read(&reader, fields).json
         case .webhooks: content = WebhookDefinition.read(&reader, fields).json
         }
         reader.refuseUnknownMembers()
         return (content, reader.violations)
-    }
-
-    private static func readWorkflow(
-        _ reader: inout DefinitionReader,
-        _ content: inout JSONObject,
-        _ fields: [String: [String]]
-    ) {
-        content["name"] = .string(reader.requiredString("name"))
-        if let trigger = reader.requiredObject("trigger") {
-            var inner = DefinitionReader(trigger, path: reader.path(to: "trigger"))
-            _ = inner.oneOf("type", ["state_change", "record", "event", "schedule"], default: nil)
-            if trigger["entity"] != nil {
-                let entity = inner.entity(in: fields)
-                if trigger["field"] != nil { inner.fieldName("field", of: entity, fields) }
-            }
-            reader.include(inner.violations)
-            content["trigger"] = .object(trigger)
-        }
-        content["context"] = .object(reader.object("context") ?? JSONObject())
-        var ids: [String] = []
-        for (step, path) in reader.objects("steps") ?? [] {
-            var inner = DefinitionReader(step, path: path)
-            let id = inner.requiredString("id")
-            if ids.contains(id) { inner.violate("id", .unknown, "\"\(id)\" is given twice") }
-            ids.append(id)
-            _ = inner.oneOf("type", ["action", "condition", "approval", "wait"], default: nil)
-            reader.include(inner.violations)
-        }
-        if ids.isEmpty { reader.violate("steps", .required, "a workflow has at least one step") }
-        content["steps"] = .array(reader.object["steps"]?.arrayValue ?? [])
-        content["active"] = .boolean(reader.boolean("active", default: true))
     }
 }
 

@@ -14,12 +14,19 @@ package struct WebhookCall: Sendable, Hashable {
     /// A column of an index holds it.
     private static let longestURL = 2000
 
-    private static func isAddress(_ url: String) -> Bool {
+    /// Whether a call can go to an address: clients end the process at a port that there can't be. A user's name and
+    /// password in it would be sent nowhere, and shown to everyone who sees the definition.
+    package static func isAddress(_ url: String) -> Bool {
         for scheme in ["http://", "https://"] where url.hasPrefix(scheme) {
-            let authority = url.dropFirst(scheme.count).prefix { !"/?#".contains($0) }
-            let host = authority.drop { $0 == "@" || $0 == ":" }
-            return !host.isEmpty && url.utf8.count <= longestURL
-                && !url.utf8.contains { $0 <= 0x20 || $0 == 0x7F }
+            let authority = url.dropFirst(scheme.count).prefix { !"/?#\\".contains($0) }
+            guard !authority.contains("@"), url.utf8.count <= longestURL,
+                !url.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F }), !url.contains("{"), !url.contains("}")
+            else { return false }
+            let afterHost = authority.lastIndex(of: "]").map { authority[authority.index(after: $0)...] } ?? authority
+            guard let colon = afterHost.lastIndex(of: ":") else { return !authority.isEmpty }
+            let port = afterHost[afterHost.index(after: colon)...]
+            return colon != authority.startIndex && port.utf8.allSatisfy { (48...57).contains($0) }
+                && (Int(port).map { (1...65_535).contains($0) } ?? port.isEmpty)
         }
         return false
     }
@@ -29,7 +36,9 @@ package struct WebhookCall: Sendable, Hashable {
     static func read(_ reader: inout DefinitionReader) -> WebhookCall {
         let url = reader.requiredString("url")
         if !url.isEmpty, !isAddress(url) {
-            let message = "expected an http or https address with a host, of at most \(longestURL) bytes"
+            let message =
+                "expected an http or https address with a host, a port up to 65535, no user and no {{…}}, of at most"
+                + " \(longestURL) bytes"
             reader.violate("url", .type, message)
         }
         let method = reader.oneOf("method", methods, default: "POST")
@@ -41,7 +50,8 @@ package struct WebhookCall: Sendable, Hashable {
     /// Headers that are ours, or the connection's (RFC 9110 parts 7.2, 7.6.1 and 8.6).
     private static let ownHeaders: Set<String> = [
         "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade",
-        "proxy-connection", "content-type",
+        "proxy-connection", "content-type", "idempotency-key", "rocket-depth", "webhook-id", "webhook-timestamp",
+        "webhook-signature",
     ]
 
     /// A name is a token, a value has no control characters (RFC 9110 parts 5.1 and 5.5).

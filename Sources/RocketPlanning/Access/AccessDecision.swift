@@ -1,13 +1,5 @@
 package import RocketModel
 
-/// What a caller wants to do with records.
-package enum RecordAction: String, Sendable {
-    case read
-    case create
-    case update
-    case delete
-}
-
 /// A permission that was decided. Only ``Access`` makes one, and nothing that reads or writes records can
 /// be planned without one: no road can forget to ask.
 package struct Grant: Sendable {

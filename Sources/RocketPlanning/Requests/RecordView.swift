@@ -31,10 +31,18 @@ package struct RecordView: Sendable, Hashable {
 
     package init() {}
 
-    /// A view by itself, as a read of one record takes it: there, it may ask for transitions as well.
+    /// What a read of one record may ask for beside the record.
+    package struct Extras: Sendable, Hashable {
+        package var transitions = false
+        package var workflows = false
+
+        package init() {}
+    }
+
+    /// A view by itself, as a read of one record takes it.
     ///
     /// - Throws: 400 `INVALID_PARAMETER` for what is not a parameter of a view.
-    package static func parse(_ query: QueryString) throws(RequestFailure) -> (view: RecordView, transitions: Bool) {
+    package static func parse(_ query: QueryString) throws(RequestFailure) -> (view: RecordView, extras: Extras) {
         var view = RecordView()
         var others: [QueryString.Parameter] = []
         for parameter in query.parameters {
@@ -44,12 +52,19 @@ package struct RecordView: Sendable, Hashable {
                 others.append(parameter)
             }
         }
-        let values = try QueryString(unchecked: others).values(of: parameterNames + ["transitions"])
+        let values = try QueryString(unchecked: others).values(of: parameterNames + ["transitions", "workflows"])
         try view.read(values)
-        switch values["transitions"] {
-        case "true": return (view, true)
-        case "false", nil: return (view, false)
-        case let value?: throw .parameter("transitions", "\"transitions\" is true or false, not \"\(value)\"")
+        var extras = Extras()
+        extras.transitions = try flag("transitions", values)
+        extras.workflows = try flag("workflows", values)
+        return (view, extras)
+    }
+
+    private static func flag(_ name: String, _ values: [String: String]) throws(RequestFailure) -> Bool {
+        switch values[name] {
+        case "true": true
+        case "false", nil: false
+        case let value?: throw .parameter(name, "\"\(name)\" is true or false, not \"\(value)\"")
         }
     }
 

@@ -15,6 +15,8 @@ package final class EntityLogic: Sendable {
     let machines: [StateMachine]
     /// Those that are active, by age.
     let webhooks: [Webhook]
+    /// The workflows that its rows start, by age.
+    let triggers: [WorkflowTrigger]
     /// Definitions that can't be run, in words for the client: while there are any, nothing is written.
     let problems: [String]
     /// The fields that are computed, as indexes.
@@ -32,6 +34,7 @@ package final class EntityLogic: Sendable {
         deleteRules: [RowRule],
         machines: [StateMachine],
         webhooks: [Webhook],
+        triggers: [WorkflowTrigger],
         problems: [String],
         readsSlug: Bool,
         loadedSlugs: Set<String>
@@ -44,6 +47,7 @@ package final class EntityLogic: Sendable {
         self.deleteRules = deleteRules
         self.machines = machines
         self.webhooks = webhooks
+        self.triggers = triggers
         self.problems = problems
         self.readsSlug = readsSlug
         self.loadedSlugs = loadedSlugs
@@ -56,13 +60,20 @@ package final class EntityLogic: Sendable {
     package var judgesDeletes: Bool { !deleteRules.isEmpty || !problems.isEmpty }
 
     /// Whether somebody is told of the records that are written.
-    package var announcesWrites: Bool { webhooks.contains { !$0.definition.hook.isOfDeletes } }
+    package var announcesWrites: Bool {
+        webhooks.contains { !$0.definition.hook.isOfDeletes } || triggers.contains { !$0.isOfDeletes }
+    }
     /// Whether somebody is told of the records that are deleted.
-    package var announcesDeletes: Bool { webhooks.contains { $0.definition.hook.isOfDeletes } }
+    package var announcesDeletes: Bool {
+        webhooks.contains { $0.definition.hook.isOfDeletes } || triggers.contains(where: \.isOfDeletes)
+    }
+
+    /// Whether anybody may be told of its rows.
+    var hasListeners: Bool { !webhooks.isEmpty || !triggers.isEmpty }
 
     /// Whether a write may leave work for after its commit.
     var makesWork: Bool {
-        webhooks.contains { !$0.definition.hook.isSynchronous }
+        !triggers.isEmpty || webhooks.contains { !$0.definition.hook.isSynchronous }
             || machines.contains { $0.transitions.contains { $0.actions.contains(where: \.makesWork) } }
     }
 
@@ -76,7 +87,9 @@ package final class EntityLogic: Sendable {
 
     /// What must be known of the records related to a row before it is judged.
     func loads(for row: PlannedRow) -> [RelatedLoad] {
-        let told = webhooks.filter { $0.concerns(row) }.flatMap(\.loads)
+        // What workflows ask is looked up for every row of the kind: whether its field changes is not known yet.
+        let started = triggers.filter { $0.isOfDeletes == (row.action == .delete) }.flatMap(\.loads)
+        let told = webhooks.filter { $0.concerns(row) }.flatMap(\.loads) + started
         if row.action == .delete { return deleteRules.flatMap(\.loads) + told }
         var loads = told + writeRules.flatMap(\.loads) + computations.flatMap(\.program.loads)
         if row.action == .update {

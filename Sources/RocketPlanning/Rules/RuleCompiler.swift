@@ -17,6 +17,7 @@ struct RuleCompiler {
         var computations: [(computation: Computation, priority: Int)] = []
         var machines: [StateMachine] = []
         var webhooks: [Webhook] = []
+        var triggers: [WorkflowTrigger] = []
         var wanted = RuleNames.Wanted()
         var problems: [String] = []
         /// Whether a rule looks at the slug, which must be made before it then.
@@ -29,10 +30,14 @@ struct RuleCompiler {
     private let names: [String: RuleNames]
     private var drafts: [String: Draft] = [:]
     private(set) var broken: [BrokenDefinition] = []
+    /// In the order of their age.
+    private(set) var workflows: [StoredWorkflow] = []
 
     init(_ definitions: DefinitionSet, _ models: [String: EntityModel]) {
         self.models = models
-        let concerned = definitions.others.contains { [.rules, .stateMachines, .webhooks].contains($0.kind) }
+        let concerned = definitions.others.contains {
+            [.rules, .stateMachines, .webhooks, .workflows].contains($0.kind)
+        }
         names = concerned ? models.mapValues { RuleNames($0.definition) } : [:]
         var places: [DefinitionKind: Int] = [:]
         for definition in definitions.others {
@@ -55,6 +60,8 @@ struct RuleCompiler {
             note(violations, machine.entity, machine.isActive, "state machine of \"\(machine.field)\"")
         case .webhooks:
             violations = add(WebhookDefinition(stored: definition.content), definition.id, at: path)
+        case .workflows:
+            violations = add(WorkflowDefinition(stored: definition.content), definition, at: path, definitions)
         default: break
         }
         guard !violations.isEmpty else { return }
@@ -83,6 +90,7 @@ struct RuleCompiler {
                 deleteRules: Self.ordered(draft.rules.filter { $0.definition.hook == .beforeDelete }),
                 machines: draft.machines,
                 webhooks: draft.webhooks,
+                triggers: draft.triggers,
                 problems: draft.problems,
                 readsSlug: draft.readsSlug,
                 loadedSlugs: draft.loadedSlugs
@@ -335,6 +343,136 @@ struct RuleCompiler {
             Webhook(id: id, definition: webhook, condition: condition, problem: problem)
         )
         return problems.all
+    }
+
+    // MARK: workflows
+
+    private mutating func add(
+        _ workflow: WorkflowDefinition,
+        _ stored: StoredDefinition,
+        at path: String,
+        _ definitions: DefinitionSet
+    ) -> [FailureDetail] {
+        var problems = Problems(path)
+        for detail in WorkflowPlan.violations(in: workflow) {
+            problems.add(detail.field ?? "", detail.rule ?? .type, detail.message)
+        }
+        checkSteps(of: workflow, definitions, &problems)
+        if let twin = definitions.others.first(where: { $0.kind == .workflows && $0.name == workflow.name }),
+            twin.id != stored.id
+        {
+            problems.add("name", .unknown, "there is a workflow \"\(workflow.name)\" already")
+        }
+        var event: WorkflowTrigger.Event?
+        var (condition, own): (RuleProgram?, Program?)
+        switch workflow.trigger {
+        case .stateChange(let name, let field, let to):
+            if let entity = entity(name, &problems) {
+                event = becomes(to, field, of: entity, &problems)
+                condition = workflow.condition.flatMap {
+                    compile($0, of: entity, "trigger.condition", &problems, isOfWebhook: true)
+                }
+            }
+        case .record(let name, let action):
+            if let entity = entity(name, &problems) {
+                event = .row(action == .create ? .create : action == .update ? .update : .delete)
+                condition = workflow.condition.flatMap {
+                    compile($0, of: entity, "trigger.condition", &problems, isOfWebhook: true)
+                }
+            }
+        case .event, .schedule:
+            own = workflow.condition.flatMap { compile($0, &problems) }
+        }
+        let problem = problems.all.first.map { "it can't be used: \($0.message)" }
+        let compiled = StoredWorkflow(
+            id: stored.id,
+            version: stored.version,
+            definition: workflow,
+            condition: own,
+            problem: problem
+        )
+        workflows.append(compiled)
+        if let event, workflow.isActive, let entity = workflow.trigger.entity {
+            drafts[entity, default: Draft()].triggers.append(
+                WorkflowTrigger(workflow: compiled, event: event, condition: condition, problem: problem)
+            )
+        }
+        return problems.all
+    }
+
+    private func entity(_ name: String, _ problems: inout Problems) -> EntityModel? {
+        if let entity = models[name] { return entity }
+        problems.add("trigger.entity", .unknown, "there is no entity \"\(name)\"" + hint(name, models.keys))
+        return nil
+    }
+
+    private func becomes(
+        _ value: JSONValue,
+        _ name: String,
+        of entity: EntityModel,
+        _ problems: inout Problems
+    ) -> WorkflowTrigger.Event? {
+        guard let index = entity.index(of: name) else {
+            let names = entity.fields.map(\.name)
+            problems.add("trigger.field", .unknown, "\"\(entity.name)\" has no field \"\(name)\"" + hint(name, names))
+            return nil
+        }
+        do throws(CoercionFailure) {
+            return .becomes(index, try entity.fields[index].shape.value(of: value))
+        } catch {
+            problems.add("trigger.to", .type, error.message)
+            return nil
+        }
+    }
+
+    private func compile(_ text: String, _ problems: inout Problems) -> Program? {
+        do throws(ExpressionProblems) {
+            return try Program.compile(text, in: StoredWorkflow.eventEnvironment)
+        } catch {
+            for shown in error.shown { problems.add("trigger.condition", .expression, shown) }
+            return nil
+        }
+    }
+
+    /// What the steps write is there, and so are the workflows that they call.
+    private func checkSteps(
+        of workflow: WorkflowDefinition,
+        _ definitions: DefinitionSet,
+        _ problems: inout Problems
+    ) {
+        let names = definitions.others.filter { $0.kind == .workflows }.compactMap(\.name)
+        for (index, step) in workflow.steps.enumerated() {
+            let path = "steps[\(index)]"
+            switch step.kind {
+            case .action(let actions, _):
+                for (place, action) in actions.enumerated() {
+                    check(action, "\(path).actions[\(place)]", &problems)
+                }
+            case .call(let name, _, _, _) where !names.contains(name):
+                problems.add("\(path).workflow", .unknown, "there is no workflow \"\(name)\"" + hint(name, names))
+            default: break
+            }
+        }
+    }
+
+    private func check(_ action: WorkflowAction, _ path: String, _ problems: inout Problems) {
+        guard let name = action.entity else { return }
+        guard let entity = models[name] else {
+            problems.add("\(path).entity", .unknown, "there is no entity \"\(name)\"" + hint(name, models.keys))
+            return
+        }
+        func check(_ field: String, _ member: String) {
+            let known = entity.fields.map(\.name) + entity.relations.map(\.name)
+            guard !known.contains(field) else { return }
+            let message = "\"\(name)\" has no field \"\(field)\"" + hint(field, known)
+            problems.add("\(path).\(member)", .unknown, message)
+        }
+        switch action {
+        case .setField(_, _, let field, _): check(field, "field")
+        case .createRecord(_, let values, _), .updateRecord(_, _, let values):
+            for value in values { check(value.name, "values.\(value.name)") }
+        case .webhook, .sendEvent: break
+        }
     }
 
     // MARK: state machines

@@ -34,7 +34,8 @@ struct RuleNames: Sendable {
             ("user", .object(.user)), ("related", .object(related)), ("now", .date),
         ]
         let told: [(String, ExpressionType)] = [
-            ("entity", .text), ("event", .choice(WebhookDefinition.Hook.allCases.map(\.rawValue))),
+            ("entity", .text),
+            ("event", .choice(WebhookDefinition.Hook.allCases.map(\.rawValue) + ["state_change", "record"])),
         ]
         return ExpressionEnvironment(isOfWebhook ? names + told : names)
     }

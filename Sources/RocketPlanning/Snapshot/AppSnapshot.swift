@@ -21,7 +21,8 @@ package struct AppSnapshot: Sendable {
         entities: [String: EntityModel],
         logics: [String: EntityLogic] = [:],
         policies: [String: [RecordAction: [Policy]]] = [:],
-        recordTypes: [String: ObjectType] = [:]
+        recordTypes: [String: ObjectType] = [:],
+        workflows: [StoredWorkflow] = []
     ) {
         self.version = version
         self.definitions = definitions
@@ -31,6 +32,7 @@ package struct AppSnapshot: Sendable {
         self.policies = policies
         readsAttributes = Self.readsAttributes(logics, policies)
         self.recordTypes = recordTypes
+        self.workflows = workflows
         makesWork = logics.values.contains(where: \.makesWork)
         awaitsCalls = logics.values.contains(where: \.awaitsCalls)
     }
@@ -55,6 +57,26 @@ package struct AppSnapshot: Sendable {
     package let makesWork: Bool
     /// Whether writes may have to wait for calls.
     package let awaitsCalls: Bool
+
+    /// In the order of their age.
+    package let workflows: [StoredWorkflow]
+
+    /// The workflows that an event starts.
+    package func workflows(startedBy event: String) -> [StoredWorkflow] {
+        workflows.filter { workflow in
+            if case .event(event, _) = workflow.definition.trigger { workflow.definition.isActive } else { false }
+        }
+    }
+
+    /// The workflows that start by themselves.
+    package var scheduled: [(workflow: StoredWorkflow, schedule: WorkflowSchedule)] {
+        workflows.compactMap { workflow in
+            guard case .schedule(let schedule) = workflow.definition.trigger, workflow.definition.isActive else {
+                return nil
+            }
+            return (workflow, schedule)
+        }
+    }
 
     /// A webhook that is active; nil where there is none of this id.
     package func webhook(_ id: String) -> Webhook? {

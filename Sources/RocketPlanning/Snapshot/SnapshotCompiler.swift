@@ -23,7 +23,8 @@ package enum SnapshotCompiler {
             entities: models,
             logics: rules.logics,
             policies: PolicyCompiler(definitions, models).policies,
-            recordTypes: rules.recordTypes
+            recordTypes: rules.recordTypes,
+            workflows: rules.workflows
         )
     }
 

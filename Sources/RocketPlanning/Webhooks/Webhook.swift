@@ -17,16 +17,21 @@ package struct Webhook: Sendable {
     }
 }
 
-/// A webhook that a row sets off.
+/// Somebody who is told of a row: a webhook, or a workflow that it starts.
 package struct Announcement: Sendable {
-    package let webhook: Webhook
+    package enum Listener: Sendable {
+        case webhook(Webhook)
+        case workflow(WorkflowTrigger)
+    }
+
+    package let listener: Listener
     package let record: EffectRecord
-    /// Why it can't be sent; nil where it can.
+    /// Why it can't be told; nil where it can.
     package let problem: String?
 }
 
 extension RuleRun {
-    /// The webhooks that a row sets off, in the order of their age.
+    /// The webhooks that a row sets off, in the order of their age, and the workflows that it starts.
     ///
     /// - Throws: 422 where the condition of one that the write waits for can't be evaluated.
     mutating func announcements(
@@ -36,32 +41,57 @@ extension RuleRun {
     ) throws(RequestFailure) -> [Announcement] {
         var announcements: [Announcement] = []
         for webhook in logic.webhooks where webhook.concerns(rows[index]) {
-            var problem = webhook.problem
-            do throws(EvaluationFailure) {
-                if problem == nil, try !isWanted(webhook, index, rows, logic) { continue }
-            } catch {
-                problem = "its condition can't be evaluated: \(error.message)"
-            }
-            if let problem, webhook.definition.hook.isSynchronous {
+            let hook = webhook.definition.hook
+            let wanted = wanted(webhook.condition, webhook.problem, event: hook.rawValue, index, rows, logic)
+            guard wanted.isWanted else { continue }
+            if let problem = wanted.problem, hook.isSynchronous {
                 let message = "the webhook \(webhook.id) can't be asked: \(problem)"
                 throw .validation([rows[index].detail(nil, .expression, message)])
             }
             announcements.append(
-                Announcement(webhook: webhook, record: rows[index].effectRecord, problem: problem)
+                Announcement(listener: .webhook(webhook), record: rows[index].effectRecord, problem: wanted.problem)
+            )
+        }
+        for trigger in logic.triggers where trigger.concerns(rows[index]) {
+            let event = trigger.workflow.definition.trigger.word
+            let wanted = wanted(trigger.condition, trigger.problem, event: event, index, rows, logic)
+            guard wanted.isWanted else { continue }
+            announcements.append(
+                Announcement(listener: .workflow(trigger), record: rows[index].effectRecord, problem: wanted.problem)
             )
         }
         return announcements
     }
 
-    private mutating func isWanted(
-        _ webhook: Webhook,
+    /// A condition that can't be evaluated wants it told that it can't.
+    private mutating func wanted(
+        _ condition: RuleProgram?,
+        _ problem: String?,
+        event: String,
         _ index: Int,
         _ rows: [PlannedRow],
         _ logic: EntityLogic
-    ) throws(EvaluationFailure) -> Bool {
-        guard let condition = webhook.condition else { return true }
+    ) -> (isWanted: Bool, problem: String?) {
+        if let problem { return (true, problem) }
+        guard let condition else { return (true, nil) }
         let names = logic.names.values(of: rows[index], logic.mask, user: principal, now: now)
-        let told = [ExpressionValue.string(webhook.definition.entity), .string(webhook.definition.hook.rawValue)]
-        return try value(condition, names + told, of: index, in: rows).isTruthy
+        let told = [ExpressionValue.string(rows[index].entity.name), .string(event)]
+        do throws(EvaluationFailure) {
+            return (try value(condition, names + told, of: index, in: rows).isTruthy, nil)
+        } catch {
+            return (true, "its condition can't be evaluated: \(error.message)")
+        }
+    }
+}
+
+extension WorkflowDefinition.Trigger {
+    /// Its type, as definitions write it.
+    var word: String {
+        switch self {
+        case .stateChange: "state_change"
+        case .record: "record"
+        case .event: "event"
+        case .schedule: "schedule"
+        }
     }
 }

@@ -15,12 +15,17 @@ enum Envelope {
 
     /// `{"data":{…},"meta":{"transitions":{…}}}`
     static func record(_ json: [UInt8], transitions: JSONObject) -> ByteBuffer {
+        record(json, meta: ["transitions": .object(transitions)])
+    }
+
+    /// `{"data":{…},"meta":{…}}`
+    static func record(_ json: [UInt8], meta: JSONObject) -> ByteBuffer {
         var buffer = ByteBuffer()
         buffer.writeStaticString("{\"data\":")
         buffer.writeBytes(json)
-        buffer.writeStaticString(",\"meta\":{\"transitions\":")
-        buffer.writeBytes(JSONValue.object(transitions).jsonBytes)
-        buffer.writeStaticString("}}")
+        buffer.writeStaticString(",\"meta\":")
+        buffer.writeBytes(JSONValue.object(meta).jsonBytes)
+        buffer.writeStaticString("}")
         return buffer
     }
 

@@ -13,7 +13,7 @@ extension ErrorCode {
         case .conflict: .conflict
         case .preconditionFailed: .preconditionFailed
         case .payloadTooLarge: .contentTooLarge
-        case .validationFailed: .unprocessableContent
+        case .validationFailed, .invalidState: .unprocessableContent
         case .rateLimited: .tooManyRequests
         case .internalError: .internalServerError
         case .unsupportedMediaType: .unsupportedMediaType

@@ -76,7 +76,10 @@ enum AuthRoutes {
     @Sendable private static func forgotPassword(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
         let values = try await call.object(limit: maximumBodyBytes).strings(["email"])
-        try await call.requireApp().accounts.sendPasswordReset(to: values["email"] ?? "", address: call.clientAddress)
+        let app = try call.requireApp()
+        await app.expectWork(call.services.dependencies)
+        try await app.accounts.sendPasswordReset(to: values["email"] ?? "", address: call.clientAddress)
+        app.workIsDue()
         return Reply(data: ["message": "If there is an active user with this e-mail, a password reset is on its way"])
     }
 

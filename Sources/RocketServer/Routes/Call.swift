@@ -82,7 +82,11 @@ struct Call: Sendable {
 
     /// How many writes have set each other off before this request: what a call of ours has told whoever sends it.
     var depth: Int {
-        headers[.depth].flatMap(Int.init).map { min(max($0, 0), EventDepth.maximum) } ?? 0
+        // What can't be read counts as the most.
+        headers[.depth].map {
+            UInt($0).flatMap(Int.init(exactly:)).map { min($0, EventDepth.maximum) } ?? EventDepth.maximum
+        }
+            ?? 0
     }
 
     // MARK: body
@@ -96,6 +100,12 @@ struct Call: Sendable {
             throw RequestFailure(.invalidPayload, "The body is \(value.kind), but this route takes an object")
         }
         return object
+    }
+
+    /// The same, or an empty one where the request has no body.
+    func optionalObject() async throws -> JSONObject {
+        let isEmpty = headers[.contentLength].map { $0 == "0" } ?? (headers[.transferEncoding] == nil)
+        return isEmpty ? JSONObject() : try await object()
     }
 
     private func json(limit: Int) async throws -> JSONValue {

@@ -21,7 +21,7 @@ enum MetadataRoutes {
         table.add(.delete, "\(admin)/relations/:name", .appAdmin, deleteRelation)
         let kinds: [(DefinitionKind, String)] = [
             (.rules, "rules"), (.stateMachines, "state-machines"), (.permissions, "permissions"),
-            (.webhooks, "webhooks"),
+            (.webhooks, "webhooks"), (.workflows, "workflows"),
         ]
         for (kind, path) in kinds {
             StoredDefinitionRoutes(kind: kind, path: path).add(to: &table, admin)

@@ -42,17 +42,33 @@ enum RecordRoutes {
 
     @Sendable private static func read(_ call: Call) async throws -> Reply {
         let target = try Target(call, .read)
-        let (view, wantsTransitions) = try RecordView.parse(try call.query())
+        let (view, extras) = try RecordView.parse(try call.query())
         let id = try call.parameter("id")
         let now = target.grant.access.now
         let plan = try ReadPlanner.one(
             id: id,
             view: view,
-            transitions: wantsTransitions ? ReachableStates(of: target.entity, target.grant.access, now: now) : nil,
+            transitions: extras.transitions ? ReachableStates(of: target.entity, target.grant.access, now: now) : nil,
             of: target.entity,
             grant: target.grant
         )
-        return record(try await RecordReader.one(plan, id: id, of: target.entity, from: target.app.database))
+        let stored = try await RecordReader.one(plan, id: id, of: target.entity, from: target.app.database)
+        guard extras.workflows else { return record(stored) }
+        let desk = WorkflowDesk(target.app, call.services.calls, call.services.dependencies)
+        let instances = try await desk.instances(of: target.entity.name, try key(of: stored, target.entity) ?? id)
+        var meta: JSONObject = ["workflows": .array(instances.map(JSONValue.object))]
+        meta["transitions"] = stored.transitions.map(JSONValue.object)
+        return Reply(headers: [.eTag: stored.tag], body: Envelope.record(stored.json, meta: meta))
+    }
+
+    /// A record may be asked for by its slug.
+    private static func key(of stored: StoredRecord, _ entity: EntityModel) throws -> String? {
+        let record = try JSONParser.parse(stored.json, maximumDepth: 512).objectValue
+        return switch record?[entity.key.name] {
+        case .string(let text)?: text
+        case .number(let number)?: number.text
+        default: nil
+        }
     }
 
     @Sendable private static func create(_ call: Call) async throws -> Reply {

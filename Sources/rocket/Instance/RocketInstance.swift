@@ -117,10 +117,15 @@ struct RocketInstance: Sendable {
             now: apps.dependencies.now
         )
         let deliveries = Deliveries(sender: sender, dependencies: apps.dependencies, settings: calls.deliveries)
-        worker = Worker(apps: apps, kinds: [deliveries])
-        responder = RocketResponder(
-            services: ServerServices(apps: apps, secrets: secrets, settings: settings, caller: sender)
+        let services = ServerServices(apps: apps, secrets: secrets, settings: settings, caller: sender)
+        let workflows = WorkflowRunner(
+            caller: sender,
+            calls: services.calls,
+            dependencies: apps.dependencies,
+            settings: calls.workflows
         )
+        worker = Worker(apps: apps, kinds: [deliveries, workflows])
+        responder = RocketResponder(services: services)
         self.logger = logger
         self.directory = directory
         self.lock = lock
@@ -156,6 +161,7 @@ struct RocketInstance: Sendable {
         let addresses: CallAddresses
         let templates: HeaderTemplate
         let deliveries: DeliverySettings
+        let workflows: WorkflowSettings
     }
 
     /// - Throws: ``CommandFailure`` for an entry that is no network.
@@ -173,12 +179,16 @@ struct RocketInstance: Sendable {
         var deliveries = DeliverySettings()
         deliveries.timeout = .seconds(configuration.whole("webhooks.timeout_s"))
         deliveries.logDays = Int64(configuration.whole("webhooks.log_days"))
+        var workflows = WorkflowSettings()
+        workflows.timeout = deliveries.timeout
+        workflows.logDays = Int64(configuration.whole("workflows.log_days"))
         return CallSettings(
             addresses: CallAddresses(refusesInner: configuration.isProduction, allowed: allowed),
             templates: HeaderTemplate(
                 environment: HeaderTemplate.choose(names, from: ProcessInfo.processInfo.environment)
             ),
-            deliveries: deliveries
+            deliveries: deliveries,
+            workflows: workflows
         )
     }
 

@@ -88,9 +88,9 @@ private let rows: [StoredRow] = [
     ),
     .init(
         .workflows,
-        #"{"name":"escalate","trigger":{"type":"record","entity":"ticket"},"steps":[{"id":"a","type":"action","then":{"goto":"end"}}]}"#,
+        #"{"name":"escalate","trigger":{"type":"record","entity":"ticket","action":"create"},"steps":[{"id":"a","type":"action","then":{"goto":"end"}}]}"#,
         #"""
-        {"name":"escalate","trigger":{"type":"record","entity":"ticket"},"context":{},\#
+        {"name":"escalate","trigger":{"type":"record","entity":"ticket","action":"create"},"context":{},\#
         "steps":[{"id":"a","type":"action","then":{"goto":"end"}}],"active":true}
         """#
     ),
@@ -298,45 +298,57 @@ private let faults: [StoredFault] = [
     ),
     .init(
         .workflows,
-        #"{"trigger":{"type":"event"},"steps":[{"id":"a","type":"wait"}]}"#,
+        #"{"trigger":{"type":"event","event":"e"},"steps":[{"id":"a","type":"wait","duration":"1h"}]}"#,
         "name",
         .required,
         "is required"
     ),
-    .init(.workflows, #"{"name":"w","steps":[{"id":"a","type":"wait"}]}"#, "trigger", .required, "is required"),
-    .init(.workflows, #"{"name":"w","trigger":{"type":"event"}}"#, "steps", .required, "at least one step"),
-    .init(.workflows, #"{"name":"w","trigger":{"type":"event"},"steps":[]}"#, "steps", .required, "at least one step"),
     .init(
         .workflows,
-        #"{"name":"w","trigger":{"type":"cron"},"steps":[{"id":"a","type":"wait"}]}"#,
+        #"{"name":"w","steps":[{"id":"a","type":"wait","duration":"1h"}]}"#,
+        "trigger",
+        .required,
+        "is required"
+    ),
+    .init(.workflows, #"{"name":"w","trigger":{"type":"event","event":"e"}}"#, "steps", .required, "at least one step"),
+    .init(
+        .workflows,
+        #"{"name":"w","trigger":{"type":"event","event":"e"},"steps":[]}"#,
+        "steps",
+        .required,
+        "at least one step"
+    ),
+    .init(
+        .workflows,
+        #"{"name":"w","trigger":{"type":"cron"},"steps":[{"id":"a","type":"wait","duration":"1h"}]}"#,
         "trigger.type",
         .enum,
         "none of state_change, record, event, schedule"
     ),
     .init(
         .workflows,
-        #"{"name":"w","trigger":{"type":"record","entity":"custmer"},"steps":[{"id":"a","type":"wait"}]}"#,
+        #"{"name":"w","trigger":{"type":"record","entity":"custmer","action":"create"},"steps":[{"id":"a","type":"wait","duration":"1h"}]}"#,
         "trigger.entity",
         .unknown,
         #"did you mean "customer"?"#
     ),
     .init(
         .workflows,
-        #"{"name":"w","trigger":{"type":"state_change","entity":"ticket","field":"prio"},"steps":[{"id":"a","type":"wait"}]}"#,
+        #"{"name":"w","trigger":{"type":"state_change","entity":"ticket","field":"prio","to":"x"},"steps":[{"id":"a","type":"wait","duration":"1h"}]}"#,
         "trigger.field",
         .unknown,
         #""ticket" has no field "prio""#
     ),
     .init(
         .workflows,
-        #"{"name":"w","trigger":{"type":"event"},"steps":[{"id":"a","type":"wait"},{"id":"a","type":"wait"}]}"#,
+        #"{"name":"w","trigger":{"type":"event","event":"e"},"steps":[{"id":"a","type":"wait","duration":"1h"},{"id":"a","type":"wait","duration":"1h"}]}"#,
         "steps[1].id",
         .unknown,
         #""a" is given twice"#
     ),
     .init(
         .workflows,
-        #"{"name":"w","trigger":{"type":"event"},"steps":[{"id":"a","type":"aproval"}]}"#,
+        #"{"name":"w","trigger":{"type":"event","event":"e"},"steps":[{"id":"a","type":"aproval"}]}"#,
         "steps[0].type",
         .enum,
         #"did you mean "approval"?"#

@@ -130,16 +130,16 @@ extension WriteTree {
 
     // MARK: webhooks
 
-    /// The webhooks that the rows of the tree set off, when all of them are judged and have their keys.
+    /// The webhooks and workflows that the rows of the tree set off, when all of them are judged and have their keys.
     ///
     /// - Parameter written: the rows with the keys that the database has numbered.
     /// - Throws: 422 where the condition of one that the write waits for can't be evaluated.
     package mutating func announcements(_ written: [PlannedRow]) throws(RequestFailure) -> [Announcement] {
-        guard rows.contains(where: { snapshot.logic(of: $0.entity)?.webhooks.isEmpty == false }) else { return [] }
+        guard rows.contains(where: { snapshot.logic(of: $0.entity)?.hasListeners == true }) else { return [] }
         var announcements: [Announcement] = []
         let rows = numbered(written)
         for index in rows.indices where rows[index].action != .update || !rows[index].values.isEmpty {
-            guard let logic = snapshot.logic(of: rows[index].entity), !logic.webhooks.isEmpty else { continue }
+            guard let logic = snapshot.logic(of: rows[index].entity), logic.hasListeners else { continue }
             announcements += try run.announcements(of: index, in: rows, logic)
         }
         return announcements

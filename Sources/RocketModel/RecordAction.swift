@@ -1,0 +1,7 @@
+/// What a caller wants to do with records.
+package enum RecordAction: String, Sendable {
+    case read
+    case create
+    case update
+    case delete
+}
