@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # One builder at a time: SwiftPM locks its build folder, and 2 cores are soon busy.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check lint format bench bench-expressions bench-relations bench-rules bench-permissions bench-webhooks kill9-webhooks two-servers-webhooks bench-postgres kill9 outage release build-tests warnings
+.PHONY: help setup run demo test check lint format bench bench-expressions bench-relations bench-rules bench-permissions bench-webhooks bench-workflows kill9-webhooks kill9-workflows two-servers-webhooks two-servers-workflows bench-postgres kill9 outage release build-tests warnings
 
 SOURCES := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Expressions Benchmarks/Package.swift
 BUILD_LOG := .build/build-tests.log
@@ -54,6 +54,16 @@ bench-permissions: release ## Measure what policies cost, and the times of sign-
 
 bench-webhooks: release ## Measure sending webhooks and what they cost (ARGS="--part drain")
 	Benchmarks/webhooks.sh $(ARGS)
+
+bench-workflows: release ## Measure running workflows, triggers and timers (ARGS="--part timers")
+	Benchmarks/workflows.sh $(ARGS)
+
+kill9-workflows: release ## Kill the release build while workflows run (ARGS="--kills 50")
+	scripts/kill9_workflows.py $(ARGS)
+	PGSAFE=1 scripts/with_postgres.sh scripts/kill9_workflows.py --store postgres $(ARGS)
+
+two-servers-workflows: release ## Stop one of two servers while workflows run
+	PGSAFE=1 scripts/with_postgres.sh scripts/two_servers_workflows.py $(ARGS)
 
 kill9-webhooks: release ## Kill the release build while it sends webhooks (ARGS="--kills 50")
 	scripts/kill9_webhooks.py $(ARGS)

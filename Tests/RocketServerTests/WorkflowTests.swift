@@ -286,6 +286,36 @@ struct WorkflowTests {
         }
     }
 
+    @Test(arguments: TestStore.allCases)
+    func anAnsweredCallIsNotMadeAgainAndOneThatFailedKeepsItsKey(store: TestStore) async throws {
+        try await Self.run(store) { _, app, receiver in
+            let call: JSONValue = [
+                "type": "webhook", "url": .string(receiver.url), "retry": ["max_attempts": 1], "result": "answer",
+            ]
+            let steps: [JSONValue] = [["id": "tell", "type": "action", "actions": [call, Self.set("text", "taken")]]]
+            try await Self.workflow(app, steps)
+            let taken = try await app.make("label", ["text": "x"])
+            try await app.deliver()
+            #expect(try await app.get("label/\(taken)")["data"]["text"] == "taken")
+            _ = try await app.make("label", ["text": "y"])
+            receiver.react([.answer(500)])
+            try await app.deliver()
+            let id = try await Self.instances(app)[0]["id"].string ?? ""
+            #expect(try await app.get("_workflows/\(id)")["data"]["status"] == "failed")
+            // The call is answered now, and what follows is refused.
+            #expect(try await app.post("_workflows/\(id)/retry", [:]).status == 200)
+            try await app.deliver()
+            let failed = try await app.get("_workflows/\(id)")["data"]
+            #expect(failed["status"] == "failed" && failed["context"]["answer"]["status"] == 200, "\(failed)")
+            #expect(try await app.put("label/\(taken)", ["text": "free"]).status == 200)
+            #expect(try await app.post("_workflows/\(id)/retry", [:]).status == 200)
+            try await app.deliver()
+            #expect(try await app.get("_workflows/\(id)")["data"]["status"] == "completed")
+            let keys = receiver.received.map { $0.headers["idempotency-key"] ?? "" }
+            #expect(keys.count == 3 && keys[1] == keys[2] && keys[0] != keys[1], "\(keys)")
+        }
+    }
+
     // MARK: people
 
     private static func approval(_ more: JSONObject = JSONObject()) -> JSONValue {
@@ -519,6 +549,54 @@ struct WorkflowTests {
         }
     }
 
+    /// Whoever waits for a workflow that fails, also before it begins, is told so.
+    @Test(arguments: TestStore.allCases)
+    func whoCallsAWorkflowThatFailsFails(store: TestStore) async throws {
+        try await Self.run(store) { _, app, _ in
+            let trigger: JSONValue = ["type": "event", "event": "go"]
+            let itself: JSONValue = ["id": "again", "type": "call", "workflow": "flow"]
+            try await Self.workflow(app, [itself], trigger: trigger, context: [:])
+            #expect(try await app.post("_events/go", [:]).status == 202)
+            try await app.deliver()
+            let all = try await Self.instances(app, "?per_page=100")
+            #expect(Set(all.map { $0["status"].string ?? "" }) == ["failed"] && all.count == 17, "\(all.count)")
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func aBranchThatFollowsAnotherWorkflowIsWokenBesideACall(store: TestStore) async throws {
+        try await Self.run(store) { server, app, receiver in
+            try await Self.workflow(
+                app,
+                [["id": "rest", "type": "wait", "duration": "1s"]],
+                name: "child",
+                trigger: ["type": "event", "event": "never"],
+                context: [:]
+            )
+            let call: JSONValue = ["type": "webhook", "url": .string(receiver.url)]
+            try await Self.workflow(
+                app,
+                [
+                    ["id": "split", "type": "parallel", "branches": [["follow"], ["tell"]]],
+                    ["id": "follow", "type": "call", "workflow": "child"],
+                    ["id": "tell", "type": "action", "actions": [call]],
+                ]
+            )
+            receiver.react([.late(1000, 200)])
+            _ = try await app.make("label", ["text": "a"])
+            try await server.apps.withApp(app.name) { context in
+                let slow = Task { try await server.worker.workOff(context) }
+                while receiver.received.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+                try await server.worker.workOff(context)
+                server.clock.advance(seconds: 2)
+                try await server.worker.workOff(context)
+                try await slow.value
+                try await server.worker.workOff(context)
+            }
+            #expect(Set(try await Self.instances(app).map { $0["status"].string ?? "" }) == ["completed"])
+        }
+    }
+
     // MARK: events and schedules
 
     @Test(arguments: TestStore.allCases)
@@ -534,6 +612,16 @@ struct WorkflowTests {
             )
             let clerk = try await PermissionTests.user(app, "clerk", roles: ["clerk"])
             let other = try await PermissionTests.user(app, "other", roles: ["other"])
+            // Whom one of those that it starts does not know may not send it.
+            let guarded = try await Self.workflow(
+                app,
+                [["id": "rest", "type": "wait", "duration": "1s"]],
+                name: "guarded",
+                trigger: ["type": "event", "event": "rain"],
+                context: [:]
+            )
+            #expect(try await clerk.app.post("_events/rain", ["wet": true, "name": "no"]).status == 403)
+            #expect(try await app.delete("_admin/workflows/\(guarded)").status == 200)
             #expect(try await clerk.app.post("_events/rain", ["wet": true, "name": "cloud"]).status == 202)
             #expect(try await clerk.app.post("_events/rain", ["wet": false, "name": "sun"]).status == 202)
             #expect(try await other.app.post("_events/rain", [:]).status == 403)

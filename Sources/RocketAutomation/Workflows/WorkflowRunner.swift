@@ -44,6 +44,7 @@ package final class WorkflowRunner: AppWork {
     }
 
     private static let eventsAtOnce = 100
+    private static let absence = Duration.milliseconds(200)
     /// Steps of an instance before others have a turn.
     private static let stepsAtOnce = 50
     /// Longer than a call can take.
@@ -94,7 +95,11 @@ package final class WorkflowRunner: AppWork {
                 switch try await desk.move(id, input, leaseSeconds: leaseSeconds) {
                 case .goOn: input = .proceed
                 case .call(let call): input = .called(call, await make(call))
-                case .rest, .absent: return
+                case .rest: return
+                case .absent:
+                    // Somebody else is at it; it must not be asked for again at once.
+                    do { try await Task.sleep(for: Self.absence) } catch {}
+                    return
                 }
             } catch {
                 log("a workflow waits", app, error)

@@ -53,8 +53,8 @@ package struct DefinitionStore: Sendable {
         let before = rows(of: old)
         let after = rows(of: new)
         var statements: [SQLStatement] = []
-        // Instances go on by the text that they began with.
-        for workflow in old.others where workflow.kind == .workflows {
+        // Instances go on by the text that they began with, also on a server that does not know it yet.
+        for workflow in old.others + new.others where workflow.kind == .workflows {
             let key = Key(kind: .workflows, id: workflow.id)
             if before[key]?.content != after[key]?.content {
                 statements.append(WorkflowStore(dialect).archive(workflow))

@@ -36,7 +36,8 @@ package struct WorkflowStore: Sendable {
             return [
                 .text(instance.id), .text(instance.workflowID), .text(instance.workflowName), .text(instance.version),
                 .text(start.problem == nil ? "running" : "failed"), start.entity.map(SQLValue.text) ?? .null,
-                start.recordID.map(SQLValue.text) ?? .null, .text(JSONValue.object(instance.context).jsonText),
+                start.recordID.map(SQLValue.text) ?? .null,
+                .text(JSONValue.object(start.problem == nil ? instance.context : JSONObject()).jsonText),
                 .text(JSONValue.object(instance.state).jsonText), .integer(Int64(instance.depth)),
                 instance.parent.map(SQLValue.text) ?? .null, start.problem == nil ? instant : .null,
                 .integer(start.problem == nil ? 0 : 1), instant, instant,
@@ -221,7 +222,15 @@ package struct WorkflowStore: Sendable {
             return sql.statement()
         }
         let running = " AND \"status\" = 'running'"
+        // Held first: an entry that is just being written must not be numbered as ours.
+        var lock = SQLBuilder(dialect)
+        lock.append("WITH RECURSIVE tree(\"id\") AS (SELECT \"id\" FROM \"_workflow_instances\" WHERE \"id\" IN (")
+        append(ids, to: &lock)
+        lock.append(") UNION SELECT i.\"id\" FROM \"_workflow_instances\" i JOIN tree ON i.\"parent\" = tree.\"id\")")
+        lock.append(" SELECT \"id\" FROM \"_workflow_instances\" WHERE \"id\" IN (SELECT \"id\" FROM tree)")
+        lock.append(" ORDER BY \"id\"\(dialect == .postgres ? " FOR UPDATE" : "")")
         return [
+            lock.statement(.values),
             statement(
                 { sql in
                     sql.append("INSERT INTO \"_workflow_history\" (\"instance_id\", \"position\", \"content\")")

@@ -111,6 +111,7 @@ struct EventRecorder {
             entity: record.entity,
             recordID: text(record.key),
             problem: announcement.problem ?? EventDepth.problem(at: depth)
+                ?? WorkflowBounds.problem(with: instance.context)
         )
     }
 

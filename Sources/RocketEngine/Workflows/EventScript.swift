@@ -2,12 +2,13 @@ import RocketDatabase
 import RocketModel
 import RocketPlanning
 
-/// Takes events and starts what they start: an event is gone when its instances are there.
+/// Takes events and starts what they start: an event is gone when its instances are there. Gives false where the metadata
+/// has changed, and nothing was done.
 struct EventScript: TransactionScript {
     private enum State {
         case start
         case read
-        case started(Int)
+        case started
     }
 
     private let snapshot: AppSnapshot
@@ -23,22 +24,23 @@ struct EventScript: TransactionScript {
         self.limit = limit
     }
 
-    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<Int> {
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<Bool> {
         switch state {
         case .start:
             state = .read
-            return .run([store.events(limit: limit)])
+            return .run([DefinitionStore(snapshot.dialect).version, store.events(limit: limit)])
         case .read:
-            let rows = results[0].rows
-            guard !rows.isEmpty else { return .done(0) }
+            guard (results[0].rows.first?.first?.integerValue ?? 0) <= snapshot.version else { return .done(false) }
+            let rows = results[1].rows
+            guard !rows.isEmpty else { return .done(true) }
             let now = dependencies.now()
             let outbox = OutboxStore(snapshot.dialect)
             var starts: [WorkflowStore.Start] = []
             for row in rows { starts += store.event(row).map { self.starts($0, now) } ?? [] }
             let ids = rows.compactMap { $0.first?.textValue }
-            state = .started(rows.count)
+            state = .started
             return .finish(store.inserts(starts, now: now) + ids.map(outbox.removeEvent(id:)))
-        case .started(let count): return .done(count)
+        case .started: return .done(true)
         }
     }
 
@@ -90,7 +92,7 @@ struct EventScript: TransactionScript {
                 instance,
                 entity: entity,
                 recordID: recordID,
-                problem: problem ?? EventDepth.problem(at: depth)
+                problem: problem ?? EventDepth.problem(at: depth) ?? WorkflowBounds.problem(with: instance.context)
             )
         ]
     }
@@ -98,21 +100,43 @@ struct EventScript: TransactionScript {
 
 /// Starts a workflow once for each instant that it is due, whichever server is first.
 struct ScheduleScript: TransactionScript {
-    let move: SQLStatement
-    let starts: [SQLStatement]
-    private var state = 0
+    private enum State {
+        case start
+        case read
+        case moved
+        case started
+    }
 
-    init(move: SQLStatement, starts: [SQLStatement]) {
+    private let version: Int64
+    private let versionNow: SQLStatement
+    private let move: SQLStatement
+    private let starts: [SQLStatement]
+    private var state = State.start
+
+    /// - Parameters:
+    ///   - version: the metadata's, by which it was decided.
+    ///   - versionNow: asks for the one in force.
+    init(version: Int64, _ versionNow: SQLStatement, move: SQLStatement, starts: [SQLStatement]) {
+        self.version = version
+        self.versionNow = versionNow
         self.move = move
         self.starts = starts
     }
 
-    mutating func next(_ results: [StatementResult]) -> TransactionStep<Bool> {
-        state += 1
+    mutating func next(_ results: [StatementResult]) -> TransactionStep<Void> {
         switch state {
-        case 1: return .run([move])
-        case 2 where results[0].changes > 0 && !starts.isEmpty: return .finish(starts)
-        default: return .done(true)
+        case .start:
+            state = .read
+            return .run([versionNow])
+        case .read:
+            guard (results[0].rows.first?.first?.integerValue ?? 0) <= version else { return .done(()) }
+            state = .moved
+            return .run([move])
+        case .moved:
+            guard results[0].changes > 0, !starts.isEmpty else { return .done(()) }
+            state = .started
+            return .finish(starts)
+        case .started: return .done(())
         }
     }
 }

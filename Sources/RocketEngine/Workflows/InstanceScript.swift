@@ -10,7 +10,7 @@ package enum InstanceInput: Sendable {
     /// A call has ended.
     case called(WorkflowCall, CallOutcome)
     /// A step could not be done.
-    case stopped(token: Int, step: String, problem: String, isFinal: Bool)
+    case stopped(WorkflowPlace, problem: String, isFinal: Bool)
     case decide(approves: Bool, by: WorkflowMachine.Person, Decision)
     case delegate(to: String, by: WorkflowMachine.Person, step: String?)
     case cancel(by: WorkflowMachine.Person)
@@ -54,10 +54,10 @@ struct StepFailure: Error {
 
 /// Which step a transaction was at: written inside it, read when it has failed.
 final class InstanceProgress: Sendable {
-    private let place = Mutex<(token: Int, step: String)?>(nil)
+    private let place = Mutex<WorkflowPlace?>(nil)
 
-    var current: (token: Int, step: String)? { place.withLock { $0 } }
-    func reach(_ token: Int, _ step: String) { place.withLock { $0 = (token, step) } }
+    var current: WorkflowPlace? { place.withLock { $0 } }
+    func reach(_ new: WorkflowPlace?) { if let new { place.withLock { $0 = new } } }
 }
 
 /// One transaction of an instance: its row, locked; what it is told; the writes of a step; the row with its history.
@@ -159,11 +159,12 @@ struct InstanceScript: AnnouncingScript {
     }
 
     private mutating func apply(_ users: StatementResult?) throws -> TransactionStep<InstanceOutcome> {
+        machine?.wake()
         switch input {
-        case .proceed: machine?.wake()
+        case .proceed: break
         case .called(let call, let outcome): machine?.take(outcome, of: call)
-        case .stopped(let token, let step, let problem, let isFinal):
-            machine?.stopped(token, step, problem, isFinal: isFinal)
+        case .stopped(let place, let problem, let isFinal):
+            machine?.stopped(place, problem, isFinal: isFinal)
         case .decide(let approves, let person, let decision):
             try machine?.decide(
                 approves,
@@ -199,7 +200,9 @@ struct InstanceScript: AnnouncingScript {
                 results = []
                 continue
             }
-            switch machine?.need() ?? .rest {
+            let need = machine?.need() ?? .rest
+            progress.reach(machine?.place)
+            switch need {
             case .write(let write): try begin(write)
             case .look(let child):
                 state = .looked(child)
@@ -214,7 +217,6 @@ struct InstanceScript: AnnouncingScript {
     }
 
     private mutating func begin(_ write: WorkflowWrite) throws {
-        if let place = machine?.place { progress.reach(place.token, place.step) }
         setting.slugs.beginOperation()
         let kind: RecordOperation.Kind = write.id.map { .update(id: $0, write.payload) } ?? .create(write.payload)
         do {
@@ -276,6 +278,8 @@ struct InstanceScript: AnnouncingScript {
         statements += recorder.events(machine.events, of: instance)
         let starts = machine.children.map { child in start(child, of: instance) }
         statements += store.inserts(starts, now: now)
+        // One that has failed before it began wakes nobody.
+        if starts.contains(where: { $0.problem != nil }) { statements.append(store.wake(instance.id, now: now)) }
         state = .stored(outcome)
         return .finish(statements)
     }
@@ -295,6 +299,7 @@ struct InstanceScript: AnnouncingScript {
             workflow == nil
             ? "there is no workflow \"\(child.workflow)\" any more"
             : workflow?.problem ?? EventDepth.problem(at: instance.depth)
+                ?? WorkflowBounds.problem(with: child.context)
         return WorkflowStore.Start(made, entity: nil, recordID: nil, problem: problem)
     }
 }

@@ -69,7 +69,7 @@ package struct WorkflowDesk: Sendable {
         or error: any Error
     ) async throws -> InstanceOutcome {
         guard let place = progress.current else { throw error }
-        let input = InstanceInput.stopped(token: place.token, step: place.step, problem: problem, isFinal: isFinal)
+        let input = InstanceInput.stopped(place, problem: problem, isFinal: isFinal)
         return try await run(id, input, InstanceProgress(), leaseSeconds)
     }
 
@@ -102,7 +102,8 @@ package struct WorkflowDesk: Sendable {
     /// Starts what the oldest events start.
     package func takeEvents(limit: Int) async throws {
         let script = EventScript(app.snapshots.current, store, dependencies, limit: limit)
-        _ = try await app.database.write(script)
+        // Who listens is known by now where another server has changed it.
+        if try await !app.database.write(script) { try await app.look() }
     }
 
     /// Starts what starts by itself and is due.
@@ -121,18 +122,25 @@ package struct WorkflowDesk: Sendable {
         }
         var instants: [Timestamp] = []
         for (workflow, schedule) in scheduled {
-            guard let next = schedule.next(after: now) else { continue }
             let noted = known[workflow.id].flatMap { $0.version == workflow.version ? $0.next : nil }
             if let noted, noted > now {
                 instants.append(noted)
                 continue
             }
+            guard let next = schedule.next(after: now) else { continue }
             instants.append(next)
             let trigger: JSONObject = ["scheduled_at": .string((noted ?? next).rfc3339)]
             var starts: [WorkflowStore.Start] = []
             if noted != nil { starts = EventScript.starts(workflow, trigger, now, dependencies) }
             let move = store.schedule(workflow.id, workflow.version, from: noted, to: next)
-            _ = try await app.database.write(ScheduleScript(move: move, starts: store.inserts(starts, now: now)))
+            _ = try await app.database.write(
+                ScheduleScript(
+                    version: app.snapshots.current.version,
+                    DefinitionStore(app.database.dialect).version,
+                    move: move,
+                    starts: store.inserts(starts, now: now)
+                )
+            )
         }
         return instants.min()
     }
@@ -150,10 +158,13 @@ package struct WorkflowDesk: Sendable {
     /// - Throws: 403 where the caller may not, for events that nobody listens for as well.
     package func send(_ event: String, _ payload: JSONObject, by principal: Principal, depth: Int) async throws {
         let listeners = app.snapshots.current.workflows(startedBy: event)
-        let mayAll = listeners.contains { workflow in
-            guard case .event(_, let roles) = workflow.definition.trigger else { return false }
-            return roles.contains { $0 == "*" || principal.hasRole($0) }
-        }
+        // All of them start, so the caller must be allowed each.
+        let mayAll =
+            !listeners.isEmpty
+            && listeners.allSatisfy { workflow in
+                guard case .event(_, let roles) = workflow.definition.trigger else { return false }
+                return roles.contains { $0 == "*" || principal.hasRole($0) }
+            }
         guard principal.isAdmin || mayAll else {
             throw RequestFailure(.forbidden, "No permission allows you to send the event \"\(event.prefix(100))\"")
         }

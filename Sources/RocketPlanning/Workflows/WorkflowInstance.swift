@@ -65,6 +65,7 @@ package struct WorkflowInstance: Sendable {
     package internal(set) var entryCount: Int
     var nextToken: Int
     var callCount: Int
+    var stepCount = 0
     /// The token that failed.
     var failed: Int?
 
@@ -121,7 +122,8 @@ package struct WorkflowInstance: Sendable {
     /// What of its place is stored.
     package var state: JSONObject {
         var object: JSONObject = [
-            "next_token": .integer(nextToken), "calls": .integer(callCount), "tokens": .array(tokens.map(\.json)),
+            "next_token": .integer(nextToken), "calls": .integer(callCount), "steps": .integer(stepCount),
+            "tokens": .array(tokens.map(\.json)),
         ]
         object["failed"] = failed.map(JSONValue.integer)
         return object
@@ -153,6 +155,7 @@ package struct WorkflowInstance: Sendable {
         self.entryCount = entryCount
         nextToken = state["next_token"]?.whole ?? 0
         callCount = state["calls"]?.whole ?? 0
+        stepCount = state["steps"]?.whole ?? 0
         failed = state["failed"]?.whole
         tokens = (state["tokens"]?.arrayValue ?? []).compactMap { $0.objectValue.flatMap(Token.init) }
     }

@@ -5,6 +5,29 @@ package import RocketModel
 package enum WorkflowBounds {
     package static let maximumSteps = 1000
     package static let maximumContextBytes = 256 * 1024
+    /// How often a question is handed on.
+    package static let maximumDelegations = 50
+
+    /// Why an instance can't remember so much; nil where it can.
+    package static func problem(with context: JSONObject) -> String? {
+        JSONValue.object(context).jsonBytes.count > maximumContextBytes
+            ? "its context would be larger than \(maximumContextBytes) bytes" : nil
+    }
+}
+
+/// Where an instance was when something was done for it.
+package struct WorkflowPlace: Sendable, Hashable {
+    package let token: Int
+    package let step: String
+    private let action: Int
+    private let attempt: Int
+
+    init(_ token: WorkflowInstance.Token) {
+        self.token = token.id
+        step = token.step
+        action = token.action
+        attempt = token.attempt
+    }
 }
 
 /// A write that an action wants.
@@ -63,7 +86,7 @@ package struct WorkflowMachine: Sendable {
     /// How long a call may take until somebody else makes it.
     private let leaseSeconds: Int64
     /// The token whose step is being done.
-    private var working: Int?
+    private var working: WorkflowPlace?
     private var mustCommit = false
 
     package init(
@@ -82,10 +105,8 @@ package struct WorkflowMachine: Sendable {
         self.newID = newID
     }
 
-    /// The token and step that a write was for.
-    package var place: (token: Int, step: String)? {
-        working.flatMap { id in instance.tokens.first { $0.id == id } }.map { ($0.id, $0.step) }
-    }
+    /// What was being done last, as it is stored.
+    package var place: WorkflowPlace? { working }
 
     // MARK: going on
 
@@ -109,7 +130,13 @@ package struct WorkflowMachine: Sendable {
     }
 
     private mutating func begin() {
-        guard let first = plan.definition.steps.first else { return complete() }
+        guard let first = plan.definition.steps.first else {
+            instance.nextToken = 1
+            note(nil, "failed", ["error": "the definition that it began with is not there"])
+            instance.status = .failed
+            mustCommit = true
+            return
+        }
         addToken(at: first.id, owner: nil)
     }
 
@@ -130,7 +157,8 @@ package struct WorkflowMachine: Sendable {
         guard let step = plan.definition.step(id) else {
             return fail(index, "the workflow has no step \"\(id)\"")
         }
-        guard instance.entryCount + instance.entries.count < WorkflowBounds.maximumSteps else {
+        instance.stepCount += 1
+        guard instance.stepCount <= WorkflowBounds.maximumSteps else {
             return fail(index, "an instance takes at most \(WorkflowBounds.maximumSteps) steps")
         }
         switch step.kind {
@@ -172,10 +200,10 @@ package struct WorkflowMachine: Sendable {
             case .role(let role): roles.append(role)
             case .user(let user): users.append(user)
             case .relation(let path):
-                guard let user = path.value(in: instance.context).stringValue, !user.isEmpty else {
+                guard let user = path.value(in: instance.context).stringValue.flatMap(UniqueID.init) else {
                     return fail(index, "context.\(path.members.joined(separator: ".")) is no user")
                 }
-                users.append(user.lowercased())
+                if !users.contains(user.text) { users.append(user.text) }
             }
         }
         let deadline = approval.timeout.map { now.adding(seconds: $0.seconds) }
@@ -188,7 +216,8 @@ package struct WorkflowMachine: Sendable {
     /// - Returns: what is needed first; nil where the token has moved.
     private mutating func advance(_ index: Int) -> WorkflowNeed? {
         let token = instance.tokens[index]
-        working = token.id
+        // As it is stored: actions of the step that were done since are not.
+        if working?.token != token.id { working = WorkflowPlace(token) }
         guard let step = plan.definition.step(token.step) else {
             fail(index, "the workflow has no step \"\(token.step)\"")
             return nil
@@ -285,11 +314,11 @@ package struct WorkflowMachine: Sendable {
 
     /// A write is done.
     package mutating func wrote(_ record: JSONValue) {
-        guard let index = index(of: working), let step = plan.definition.step(instance.tokens[index].step),
+        guard let index = index(of: working?.token), let step = plan.definition.step(instance.tokens[index].step),
             case .action(let actions, _) = step.kind
         else { return }
         if case .createRecord(_, _, let name?)? = actions[at: instance.tokens[index].action] {
-            remember(name, record, index)
+            guard remember(name, record, index) else { return }
         }
         instance.tokens[index].action += 1
     }
@@ -304,8 +333,8 @@ package struct WorkflowMachine: Sendable {
         switch status {
         case .running: instance.tokens[index].due = nil
         case .completed:
-            if let result { remember(result, .object(context), index) }
-            if instance.status == .running { leave(index, "completed", then) }
+            if let result { guard remember(result, .object(context), index) else { return } }
+            leave(index, "completed", then)
         case .failed, .cancelled, nil:
             fail(index, "the workflow that it called is \(status?.rawValue ?? "gone")")
         }
@@ -329,7 +358,9 @@ package struct WorkflowMachine: Sendable {
             case .webhook(let call, let retry, let result)? = actions[at: instance.tokens[index].action]
         else { return }
         guard let problem else {
-            if let result { remember(result, answer, index) }
+            if let result { guard remember(result, answer, index) else { return } }
+            // What is answered is stored by itself: what follows may yet be refused.
+            mustCommit = true
             instance.tokens[index].action += 1
             instance.tokens[index].attempt = 0
             instance.tokens[index].state = .ready
@@ -347,10 +378,11 @@ package struct WorkflowMachine: Sendable {
     /// A step could not be done, and nothing of it was.
     ///
     /// - Parameter isFinal: whether it would not be otherwise next time.
-    package mutating func stopped(_ id: Int, _ step: String, _ problem: String, isFinal: Bool) {
+    package mutating func stopped(_ place: WorkflowPlace, _ problem: String, isFinal: Bool) {
         guard instance.status == .running else { return }
         if instance.nextToken == 0 { begin() }
-        guard let index = index(of: id), instance.tokens[index].step == step else { return }
+        // Somebody else may have come further meanwhile.
+        guard let index = index(of: place.token), WorkflowPlace(instance.tokens[index]) == place else { return }
         instance.tokens[index].attempt += 1
         let pause = isFinal ? nil : WorkflowRetry.standard.pause(after: instance.tokens[index].attempt)
         guard let pause else { return fail(index, problem) }
@@ -421,12 +453,16 @@ package struct WorkflowMachine: Sendable {
 
     private func index(of id: Int?) -> Int? { instance.tokens.firstIndex { $0.id == id } }
 
-    private mutating func remember(_ name: String, _ value: JSONValue, _ index: Int) {
-        instance.context[name] = value
-        guard JSONValue.object(instance.context).jsonBytes.count <= WorkflowBounds.maximumContextBytes else {
-            instance.context[name] = nil
-            return fail(index, "its context would be larger than \(WorkflowBounds.maximumContextBytes) bytes")
+    /// - Returns: whether it could be remembered; the token has failed where not.
+    private mutating func remember(_ name: String, _ value: JSONValue, _ index: Int) -> Bool {
+        var context = instance.context
+        context[name] = value
+        if let problem = WorkflowBounds.problem(with: context) {
+            fail(index, problem)
+            return false
         }
+        instance.context = context
+        return true
     }
 
     // MARK: values
@@ -506,9 +542,11 @@ package struct WorkflowMachine: Sendable {
             return (index, question, approval)
         }
         guard !open.isEmpty else {
-            let what = instance.status == .running ? "asks nobody now" : "is \(instance.status.rawValue)"
-            throw RequestFailure(.invalidState, "The workflow \"\(instance.workflowName)\" \(what)")
+            throw RequestFailure(.invalidState, "This workflow asks for no decision now")
         }
+        // Of several the one that the caller has not answered yet.
+        let asked = open.first { Self.mayDecide(person, $0.question) && !$0.question.approvedBy.contains(person.id) }
+        if let asked { return asked }
         if let own = open.first(where: { Self.mayDecide(person, $0.question) }) { return own }
         guard person.isAdmin, let first = open.first else {
             throw RequestFailure(.forbidden, "This is not yours to decide")
@@ -542,13 +580,16 @@ package struct WorkflowMachine: Sendable {
         guard !question.approvedBy.contains(person.id) else {
             throw RequestFailure(.invalidState, "You have approved already")
         }
+        if let deadline = question.deadline, deadline <= now {
+            throw RequestFailure(.invalidState, "The time to decide is over")
+        }
         let values = try filled(approval.form, form, isRequired: approves)
         let isAssignee = Self.mayDecide(person, question)
         for value in values {
             instance.context[value.name] = value.value
         }
-        guard JSONValue.object(instance.context).jsonBytes.count <= WorkflowBounds.maximumContextBytes else {
-            throw .validation([FailureDetail(field: "form", message: "is more than an instance can remember")])
+        if !values.isEmpty, let problem = WorkflowBounds.problem(with: instance.context) {
+            throw .validation([FailureDetail(field: "form", message: problem)])
         }
         var more: JSONObject = ["by": .string(person.id)]
         more["comment"] = comment.map(JSONValue.string)
@@ -619,9 +660,15 @@ package struct WorkflowMachine: Sendable {
         guard !question.approvedBy.contains(person.id) else {
             throw RequestFailure(.invalidState, "You have approved already")
         }
+        guard !question.approvedBy.contains(user), !question.users.contains(user) else {
+            throw .validation([FailureDetail(field: "user", message: "is asked already, or has approved")])
+        }
+        guard question.excused.count < WorkflowBounds.maximumDelegations else {
+            throw RequestFailure(.invalidState, "This question was handed on too often")
+        }
         question.users.removeAll { $0 == person.id }
         question.excused.append(person.id)
-        if !question.users.contains(user) { question.users.append(user) }
+        question.users.append(user)
         instance.tokens[index].state = .asking(question)
         note(instance.tokens[index].step, "delegated", ["by": .string(person.id), "to": .string(user)])
     }
@@ -629,10 +676,7 @@ package struct WorkflowMachine: Sendable {
     /// - Throws: 422 `INVALID_STATE` where it has ended.
     package mutating func cancel(by person: Person) throws(RequestFailure) {
         guard instance.status == .running else {
-            throw RequestFailure(
-                .invalidState,
-                "The workflow \"\(instance.workflowName)\" is \(instance.status.rawValue)"
-            )
+            throw RequestFailure(.invalidState, "This workflow is \(instance.status.rawValue)")
         }
         note(instance.currentStep, "cancelled", ["by": .string(person.id)])
         complete()
@@ -655,10 +699,12 @@ package struct WorkflowMachine: Sendable {
         note(instance.tokens[index].step, "retried", ["by": .string(person.id)])
         instance.status = .running
         instance.failed = nil
-        let (step, action) = (instance.tokens[index].step, instance.tokens[index].action)
-        enter(step, index)
-        // What was done of it is not done again.
-        if instance.status == .running { instance.tokens[index].action = action }
+        let before = instance.tokens[index]
+        enter(before.step, index)
+        guard instance.status == .running else { return }
+        // What was done of it is not done again, and a call is made under the key that it has.
+        instance.tokens[index].action = before.action
+        if case .calling = before.state { instance.tokens[index].state = before.state }
     }
 }
 

@@ -41,6 +41,9 @@ package struct WorkflowPlan: Sendable {
         self.branches = branches
     }
 
+    /// How many branches stand within each other.
+    private static let maximumNesting = 8
+
     /// What expressions of steps know.
     private static let environment = ExpressionEnvironment([("context", .any), ("now", .date)])
 
@@ -145,9 +148,10 @@ package struct WorkflowPlan: Sendable {
         for (index, step) in definition.steps.enumerated() {
             var owner = owners[step.id]
             var depth = 0
-            while let above = owner, depth <= definition.steps.count {
-                if above == step.id {
-                    details.append(Self.detail("steps[\(index)]", .type, "is in a branch of its own"))
+            while let above = owner {
+                guard above != step.id, depth < Self.maximumNesting else {
+                    let message = above == step.id ? "is in a branch of its own" : "is in too many branches"
+                    details.append(Self.detail("steps[\(index)]", .type, message))
                     break
                 }
                 owner = owners[above]

@@ -54,6 +54,8 @@ package struct WorkflowDefinition: Sendable, Hashable {
 
     package func step(_ id: String) -> WorkflowStep? { steps.first { $0.id == id } }
 
+    package static let maximumSteps = 500
+
     // MARK: reading
 
     private enum TriggerType: String, CaseIterable {
@@ -97,6 +99,9 @@ package struct WorkflowDefinition: Sendable, Hashable {
                 steps.append(step)
             }
             reader.include(inner.violations)
+        }
+        if steps.count > maximumSteps {
+            reader.violate("steps", .type, "a workflow has at most \(maximumSteps) steps")
         }
         if reader.object["steps"] ?? .null == .null || reader.object["steps"] == .array([]) {
             reader.violate("steps", .required, "a workflow has at least one step")
@@ -142,7 +147,7 @@ package struct WorkflowDefinition: Sendable, Hashable {
                 }
                 return .schedule(.every(span))
             }
-            guard let cron = cron.flatMap(CronPattern.init) else {
+            guard let cron = cron.flatMap(CronPattern.init), cron.next(after: Timestamp(microseconds: 0)) != nil else {
                 reader.violate("cron", .type, "expected five fields such as \"0 8 * * 1-5\", in UTC")
                 return nil
             }

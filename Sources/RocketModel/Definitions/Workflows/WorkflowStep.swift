@@ -211,9 +211,15 @@ package struct WorkflowApproval: Sendable, Hashable {
         let onTimeout = reader.object["on_timeout"] ?? .null == .null ? nil : WorkflowGoto.read("on_timeout", &reader)
         if onTimeout != nil, timeout == nil { reader.violate("on_timeout", .type, "there is no \"timeout\"") }
         _ = reader.value("on_timeout")
+        let required = WorkflowCount.read("required", &reader, default: .any)
+        let named = Set(assignees)
+        let hasRole = named.contains { if case .role = $0 { true } else { false } }
+        if case .number(let count) = required, !hasRole, count > named.count {
+            reader.violate("required", .type, "there are \(named.count) who are asked")
+        }
         return WorkflowApproval(
             assignees: assignees,
-            required: .read("required", &reader, default: .any),
+            required: required,
             timeout: timeout,
             form: form,
             onApprove: .read("on_approve", &reader),
@@ -234,7 +240,13 @@ package struct WorkflowApproval: Sendable, Hashable {
         var inner = DefinitionReader(object, path: reader.path(to: member))
         switch inner.oneOf("type", ["role", "user", "relation"], default: nil) {
         case "role": assignees.append(.role(inner.requiredString("role")))
-        case "user": assignees.append(.user(inner.requiredString("user").lowercased()))
+        case "user":
+            let text = inner.requiredString("user")
+            if let id = UniqueID(text) {
+                if !assignees.contains(.user(id.text)) { assignees.append(.user(id.text)) }
+            } else if !text.isEmpty {
+                inner.violate("user", .type, "expected a user's id")
+            }
         case "relation":
             let text = inner.requiredString("path")
             if let path = ContextPath(ofContext: text) {
