@@ -464,6 +464,56 @@ struct WorkflowTests {
         }
     }
 
+    @Test(arguments: TestStore.allCases)
+    func whoGetsARoleLaterWasNotAskedByIt(store: TestStore) async throws {
+        try await Self.run(store) { _, app, _ in
+            try await Self.workflow(app, [Self.approval(["required": "all"])] + Self.answers())
+            let one = try await PermissionTests.user(app, "one", roles: ["lead"])
+            let two = try await PermissionTests.user(app, "two", roles: ["lead"])
+            _ = try await app.make("label", ["text": "a"])
+            try await app.deliver()
+            let path = try await "_workflows/\(Self.instances(app)[0]["id"].string ?? "")"
+            let long: JSONValue = ["comment": .string(String(repeating: "x", count: 10_001))]
+            #expect(try await one.app.post("\(path)/approve", long)["error"]["details"][0]["field"] == "comment")
+            #expect(try await one.app.post("\(path)/approve", [:]).status == 200)
+            #expect(try await one.app.post("\(path)/approve", [:])["error"]["code"] == "INVALID_STATE")
+            // The other one who had to is gone.
+            #expect(try await app.put("_admin/users/\(two.id)", ["active": false]).status == 200)
+            #expect(try await one.app.post("\(path)/approve", [:]).status == 200)
+            try await app.deliver()
+            let late = try await PermissionTests.user(app, "late", roles: ["lead"])
+            #expect(try await late.app.get(path).status == 404)
+            #expect(try await one.app.get(path)["data"]["status"] == "completed")
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func ofSeveralQuestionsOneIsNamed(store: TestStore) async throws {
+        try await Self.run(store) { _, app, _ in
+            let lead: JSONValue = ["type": "role", "role": "lead"]
+            try await Self.workflow(
+                app,
+                [
+                    ["id": "split", "type": "parallel", "branches": [["a"], ["b"]]],
+                    ["id": "a", "type": "approval", "assignee": lead],
+                    ["id": "b", "type": "approval", "assignee": lead],
+                ]
+            )
+            let user = try await PermissionTests.user(app, "lead", roles: ["lead"])
+            _ = try await app.make("label", ["text": "a"])
+            try await app.deliver()
+            let path = try await "_workflows/\(Self.instances(app)[0]["id"].string ?? "")/approve"
+            for caller in [app, user.app] {
+                let answer = try await caller.post(path, [:])
+                #expect(answer.status == 422 && answer["error"]["details"][0]["field"] == "step", "\(answer)")
+            }
+            #expect(try await user.app.post(path, ["step": "b"]).status == 200)
+            #expect(
+                try await user.app.post(path, [:])["data"]["history"].array.map { $0["step"] } == ["b", "a", "split"]
+            )
+        }
+    }
+
     // MARK: branches and other workflows
 
     @Test(arguments: TestStore.allCases)
@@ -627,6 +677,8 @@ struct WorkflowTests {
             #expect(try await other.app.post("_events/rain", [:]).status == 403)
             #expect(try await clerk.app.post("_events/snow", [:]).status == 403)
             #expect(try await app.post("_events/snow", [:]).status == 202)
+            #expect(try await app.post("_events/a%00b", [:]).status == 422)
+            #expect(try await app.post("_events/\(String(repeating: "x", count: 201))", [:]).status == 422)
             try await app.deliver()
             #expect(try await app.get("customer")["data"].array.map { $0["name"] } == ["cloud"])
             let done = try await Self.instances(app)

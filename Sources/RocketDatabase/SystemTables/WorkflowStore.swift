@@ -478,7 +478,8 @@ package struct WorkflowStore: Sendable {
         return sql.statement(.values)
     }
 
-    /// Whether somebody is or was asked.
+    /// Whether somebody is asked, was asked by name, or has had a say. Who gets a role later is none of those who were
+    /// asked by it.
     package func isAsked(_ user: String, _ roles: [String], by id: String) -> SQLStatement {
         var sql = SQLBuilder(dialect)
         sql.append("SELECT 1 FROM \"_workflow_assignees\" WHERE \"instance_id\" = ")
@@ -487,7 +488,7 @@ package struct WorkflowStore: Sendable {
         sql.bind(stored: .text(user))
         sql.append(")")
         if !roles.isEmpty {
-            sql.append(" OR (\"kind\" = 'role' AND \"name\" IN (")
+            sql.append(" OR (\"kind\" = 'role' AND \"is_open\" = 1 AND \"name\" IN (")
             append(roles, to: &sql)
             sql.append("))")
         }

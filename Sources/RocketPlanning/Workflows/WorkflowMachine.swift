@@ -544,10 +544,16 @@ package struct WorkflowMachine: Sendable {
         guard !open.isEmpty else {
             throw RequestFailure(.invalidState, "This workflow asks for no decision now")
         }
-        // Of several the one that the caller has not answered yet.
-        let asked = open.first { Self.mayDecide(person, $0.question) && !$0.question.approvedBy.contains(person.id) }
-        if let asked { return asked }
-        if let own = open.first(where: { Self.mayDecide(person, $0.question) }) { return own }
+        // Of several those that the caller has not answered yet.
+        let own = open.filter { Self.mayDecide(person, $0.question) }
+        let asked = own.filter { !$0.question.approvedBy.contains(person.id) }
+        guard step != nil || asked.count <= 1, step != nil || !own.isEmpty || !person.isAdmin || open.count == 1 else {
+            let steps = open.map { instance.tokens[$0.index].step }.joined(separator: ", ")
+            let message = "several wait for a decision, so say which: \(steps)"
+            throw .validation([FailureDetail(field: "step", rule: .required, message: message)])
+        }
+        if let first = asked.first { return first }
+        if let first = own.first { return first }
         guard person.isAdmin, let first = open.first else {
             throw RequestFailure(.forbidden, "This is not yours to decide")
         }
@@ -577,8 +583,12 @@ package struct WorkflowMachine: Sendable {
         active: [(id: String, roles: [String])]
     ) throws(RequestFailure) {
         var (index, question, approval) = try question(for: person, step: step)
-        guard !question.approvedBy.contains(person.id) else {
-            throw RequestFailure(.invalidState, "You have approved already")
+        if question.approvedBy.contains(person.id) {
+            // Who else had to approve may be there no more.
+            guard approves, isEnough(question, approval.required, active) else {
+                throw RequestFailure(.invalidState, "You have approved already")
+            }
+            return leave(index, "approved", approval.onApprove, ["by": .string(person.id)])
         }
         if let deadline = question.deadline, deadline <= now {
             throw RequestFailure(.invalidState, "The time to decide is over")

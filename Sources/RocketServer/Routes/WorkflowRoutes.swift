@@ -88,6 +88,9 @@ enum WorkflowRoutes {
             comment: reader.string("comment"),
             form: reader.object("form") ?? JSONObject()
         )
+        if let comment = decision.comment, comment.utf8.count > longestComment {
+            reader.violate("comment", .maxLength, "has at most \(longestComment) bytes")
+        }
         reader.refuseUnknownMembers()
         guard reader.violations.isEmpty else { throw RequestFailure.validation(reader.violations) }
         let person = WorkflowMachine.Person(try principal(call))
@@ -114,10 +117,23 @@ enum WorkflowRoutes {
         return try await tell(.cancel(by: WorkflowMachine.Person(try principal(call))), call)
     }
 
+    /// In bytes.
+    private static let longestEvent = 200
+    private static let longestComment = 10_000
+
     /// An event from outside, with whatever object as its payload.
     @Sendable private static func event(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
         let name = try call.parameter("event")
+        guard !name.utf8.contains(0), name.utf8.count <= longestEvent else {
+            throw RequestFailure.validation([
+                FailureDetail(
+                    field: "event",
+                    rule: .type,
+                    message: "a name has at most \(longestEvent) bytes, and no NUL"
+                )
+            ])
+        }
         let payload = try await call.optionalObject()
         try await desk(call).send(name, payload, by: try principal(call), depth: call.depth)
         return Reply(.accepted, data: ["event": .string(name)])

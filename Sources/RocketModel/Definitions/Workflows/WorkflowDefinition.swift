@@ -133,7 +133,11 @@ package struct WorkflowDefinition: Sendable, Hashable {
             let action = RecordAction(rawValue: reader.oneOf("action", words, default: nil)) ?? .create
             return .record(entity: entity, action)
         case .event:
-            return .event(reader.requiredString("event"), roles: reader.strings("roles") ?? [])
+            let roles = reader.strings("roles") ?? []
+            if roles.contains("anonymous") {
+                reader.violate("roles", .type, "who has not signed in sends no events")
+            }
+            return .event(reader.requiredString("event"), roles: roles)
         case .schedule:
             let (every, cron) = (reader.string("every"), reader.string("cron"))
             guard (every == nil) != (cron == nil) else {
