@@ -110,7 +110,7 @@ package final class Worker: Sendable {
     }
 
     /// How long a look that has found nothing to do lasts at least: under load each write asks for one.
-    private static let emptyLook = Duration.milliseconds(5)
+    private static let emptyLook = Duration.milliseconds(20)
 
     private func lookAndWork(_ app: String) async {
         guard enter(app) else {
