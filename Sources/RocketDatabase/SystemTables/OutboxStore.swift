@@ -100,7 +100,7 @@ package struct OutboxStore: Sendable {
             "created_at", "updated_at",
         ]
         let instant = SQLValue.integer(now.microseconds)
-        return inserts(
+        return dialect.inserts(
             "_webhook_logs",
             columns,
             deliveries.map { delivery in
@@ -139,11 +139,11 @@ package struct OutboxStore: Sendable {
                 .integer(Int64(delivery.depth)), .text(delivery.backoff.rawValue), instant, instant,
             ]
         }
-        return inserts("_webhook_logs", columns, rows, otherwise: " ON CONFLICT (\"id\") DO NOTHING")
+        return dialect.inserts("_webhook_logs", columns, rows, otherwise: " ON CONFLICT (\"id\") DO NOTHING")
     }
 
     package func inserts(_ events: [Event], now: Timestamp) -> [SQLStatement] {
-        inserts(
+        dialect.inserts(
             "_events",
             ["id", "event", "payload", "entity", "record_id", "record", "user", "depth", "created_at"],
             events.map { event in
@@ -163,31 +163,5 @@ package struct OutboxStore: Sendable {
         sql.append("DELETE FROM \"_events\" WHERE \"id\" = ")
         sql.bind(stored: .text(id))
         return sql.statement()
-    }
-
-    /// Rows of one statement; well under SQLite's bound of 32,766 parameters.
-    private static let maximumRows = 500
-
-    private func inserts(
-        _ table: String,
-        _ columns: [String],
-        _ rows: [[SQLValue]],
-        otherwise: String = ""
-    ) -> [SQLStatement] {
-        rows.chunks(of: Self.maximumRows).map { chunk in
-            var sql = SQLBuilder(dialect)
-            let list = columns.map(dialect.quote).joined(separator: ", ")
-            sql.append("INSERT INTO \(dialect.quote(table)) (\(list)) VALUES ")
-            for (index, row) in chunk.enumerated() {
-                sql.append(index > 0 ? ", (" : "(")
-                for (position, value) in row.enumerated() {
-                    if position > 0 { sql.append(", ") }
-                    sql.bind(stored: value)
-                }
-                sql.append(")")
-            }
-            sql.append(otherwise)
-            return sql.statement()
-        }
     }
 }

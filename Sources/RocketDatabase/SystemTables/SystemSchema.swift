@@ -132,7 +132,8 @@ package enum SystemSchema: Sendable {
         """,
         """
         CREATE TABLE "_workflow_assignees" ("instance_id" TEXT NOT NULL, "kind" TEXT NOT NULL, "name" TEXT NOT NULL,
-        "is_open" INTEGER NOT NULL, PRIMARY KEY ("instance_id", "kind", "name"))
+        "question" INTEGER NOT NULL, "is_open" INTEGER NOT NULL,
+        PRIMARY KEY ("instance_id", "kind", "name", "question"))
         """,
         """
         CREATE INDEX "_workflow_assignees_open_idx" ON "_workflow_assignees" ("kind", "name") WHERE "is_open" = 1

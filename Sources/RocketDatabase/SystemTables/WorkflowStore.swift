@@ -55,32 +55,8 @@ package struct WorkflowStore: Sendable {
                 return [.text(start.instance.id), .integer(0), .text(JSONValue.object(entry).jsonText)]
             }
         }
-        return insert("_workflow_instances", columns, rows)
-            + insert("_workflow_history", ["instance_id", "position", "content"], failed)
-    }
-
-    private func insert(
-        _ table: String,
-        _ columns: [String],
-        _ rows: [[SQLValue]],
-        otherwise: String = ""
-    ) -> [SQLStatement] {
-        rows.chunks(of: 500).map { chunk in
-            var sql = SQLBuilder(dialect)
-            sql.append(
-                "INSERT INTO \(dialect.quote(table)) (\(columns.map(dialect.quote).joined(separator: ", "))) VALUES "
-            )
-            for (index, row) in chunk.enumerated() {
-                sql.append(index > 0 ? ", (" : "(")
-                for (position, value) in row.enumerated() {
-                    if position > 0 { sql.append(", ") }
-                    sql.bind(stored: value)
-                }
-                sql.append(")")
-            }
-            sql.append(otherwise)
-            return sql.statement()
-        }
+        return dialect.inserts("_workflow_instances", columns, rows)
+            + dialect.inserts("_workflow_history", ["instance_id", "position", "content"], failed)
     }
 
     /// The ids of instances that have something to do, and when the next one will have.
@@ -169,7 +145,8 @@ package struct WorkflowStore: Sendable {
                 .text(JSONValue.object(entry).jsonText),
             ]
         }
-        return [sql.statement()] + insert("_workflow_history", ["instance_id", "position", "content"], entries)
+        return [sql.statement()]
+            + dialect.inserts("_workflow_history", ["instance_id", "position", "content"], entries)
             + (asks ? assignees(of: instance) : [])
     }
 
@@ -179,11 +156,11 @@ package struct WorkflowStore: Sendable {
         sql.append("UPDATE \"_workflow_assignees\" SET \"is_open\" = 0 WHERE \"instance_id\" = ")
         sql.bind(stored: .text(instance.id))
         var rows: [[String]: [SQLValue]] = [:]
-        func add(_ kind: String, _ name: String) {
-            rows[[kind, name]] = [.text(instance.id), .text(kind), .text(name), .integer(1)]
-        }
         for token in instance.tokens where instance.status == .running {
             guard case .asking(let question) = token.state else { continue }
+            func add(_ kind: String, _ name: String) {
+                rows[[kind, name, String(token.id)]] = Self.assignee(instance.id, kind, name, token.id, isOpen: true)
+            }
             for user in question.users where !question.approvedBy.contains(user) { add("user", user) }
             for role in question.roles { add("role", role.lowercased()) }
             for user in question.approvedBy + question.excused where !question.users.contains(user) {
@@ -191,17 +168,30 @@ package struct WorkflowStore: Sendable {
             }
         }
         let ordered = rows.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map(\.value)
-        let otherwise = " ON CONFLICT (\"instance_id\", \"kind\", \"name\") DO UPDATE SET \"is_open\" = 1"
+        let otherwise =
+            " ON CONFLICT (\"instance_id\", \"kind\", \"name\", \"question\") DO UPDATE SET \"is_open\" = 1"
         return [sql.statement()]
-            + insert("_workflow_assignees", ["instance_id", "kind", "name", "is_open"], ordered, otherwise: otherwise)
+            + dialect.inserts("_workflow_assignees", Self.assigneeColumns, ordered, otherwise: otherwise)
+    }
+
+    private static let assigneeColumns = ["instance_id", "kind", "name", "question", "is_open"]
+
+    private static func assignee(
+        _ instance: String,
+        _ kind: String,
+        _ name: String,
+        _ question: Int,
+        isOpen: Bool
+    ) -> [SQLValue] {
+        [.text(instance), .text(kind), .text(name), .integer(Int64(question)), .integer(isOpen ? 1 : 0)]
     }
 
     /// Somebody has had a say, and may read the instance from now on.
     package func note(_ user: String, of instance: String) -> SQLStatement {
-        insert(
+        dialect.inserts(
             "_workflow_assignees",
-            ["instance_id", "kind", "name", "is_open"],
-            [[.text(instance), .text("past"), .text(user), .integer(0)]],
+            Self.assigneeColumns,
+            [Self.assignee(instance, "past", user, 0, isOpen: false)],
             otherwise: " ON CONFLICT DO NOTHING"
         )[0]
     }
@@ -209,8 +199,14 @@ package struct WorkflowStore: Sendable {
     /// Ends instances that nobody waits for any more, and those that they have started.
     package func abandon(_ ids: [String], now: Timestamp) -> [SQLStatement] {
         guard !ids.isEmpty else { return [] }
-        let entry: JSONObject = ["step": .null, "status": "cancelled", "at": .string(now.rfc3339)]
-        func statement(_ head: (inout SQLBuilder) -> Void, _ column: String, _ more: String) -> SQLStatement {
+        let quoted = dialect == .postgres ? "to_json(\"current_step\")::TEXT" : "json_quote(\"current_step\")"
+        /// A statement on them and all below them.
+        func statement(
+            _ column: String,
+            _ more: String,
+            _ output: StatementOutput = .none,
+            _ head: (inout SQLBuilder) -> Void
+        ) -> SQLStatement {
             var sql = SQLBuilder(dialect)
             sql.append("WITH RECURSIVE tree(\"id\") AS (SELECT \"id\" FROM \"_workflow_instances\" WHERE \"id\" IN (")
             append(ids, to: &sql)
@@ -219,42 +215,26 @@ package struct WorkflowStore: Sendable {
             )
             head(&sql)
             sql.append(" WHERE \"\(column)\" IN (SELECT \"id\" FROM tree)\(more)")
-            return sql.statement()
+            return sql.statement(output)
         }
         let running = " AND \"status\" = 'running'"
-        // Held first: an entry that is just being written must not be numbered as ours.
-        var lock = SQLBuilder(dialect)
-        lock.append("WITH RECURSIVE tree(\"id\") AS (SELECT \"id\" FROM \"_workflow_instances\" WHERE \"id\" IN (")
-        append(ids, to: &lock)
-        lock.append(") UNION SELECT i.\"id\" FROM \"_workflow_instances\" i JOIN tree ON i.\"parent\" = tree.\"id\")")
-        lock.append(" SELECT \"id\" FROM \"_workflow_instances\" WHERE \"id\" IN (SELECT \"id\" FROM tree)")
-        lock.append(" ORDER BY \"id\"\(dialect == .postgres ? " FOR UPDATE" : "")")
+        let lock = dialect == .postgres ? " ORDER BY \"id\" FOR UPDATE" : ""
         return [
-            lock.statement(.values),
-            statement(
-                { sql in
-                    sql.append("INSERT INTO \"_workflow_history\" (\"instance_id\", \"position\", \"content\")")
-                    sql.append(" SELECT \"id\", \"entry_count\", ")
-                    sql.bind(stored: .text(JSONValue.object(entry).jsonText))
-                    sql.append(" FROM \"_workflow_instances\"")
-                },
-                "id",
-                running
-            ),
-            statement(
-                { $0.append("UPDATE \"_workflow_assignees\" SET \"is_open\" = 0") },
-                "instance_id",
-                ""
-            ),
-            statement(
-                { sql in
-                    sql.append("UPDATE \"_workflow_instances\" SET \"status\" = 'cancelled', \"due_at\" = NULL,")
-                    sql.append(" \"entry_count\" = \"entry_count\" + 1, \"updated_at\" = ")
-                    sql.bind(stored: .integer(now.microseconds))
-                },
-                "id",
-                running
-            ),
+            // Held first: an entry that is just being written must not be numbered as ours.
+            statement("id", lock, .values) { $0.append("SELECT \"id\" FROM \"_workflow_instances\"") },
+            statement("id", running) { sql in
+                sql.append("INSERT INTO \"_workflow_history\" (\"instance_id\", \"position\", \"content\")")
+                sql.append(" SELECT \"id\", \"entry_count\", '{\"step\":' || COALESCE(\(quoted), 'null') || ")
+                sql.bind(stored: .text(",\"status\":\"cancelled\",\"at\":\"\(now.rfc3339)\"}"))
+                sql.append(" FROM \"_workflow_instances\"")
+            },
+            statement("instance_id", "") { $0.append("UPDATE \"_workflow_assignees\" SET \"is_open\" = 0") },
+            statement("id", running) { sql in
+                sql.append("UPDATE \"_workflow_instances\" SET \"status\" = 'cancelled', \"due_at\" = NULL,")
+                sql.append(" \"current_step\" = NULL, \"current_step_deadline\" = NULL,")
+                sql.append(" \"entry_count\" = \"entry_count\" + 1, \"updated_at\" = ")
+                sql.bind(stored: .integer(now.microseconds))
+            },
         ]
     }
 
@@ -286,7 +266,7 @@ package struct WorkflowStore: Sendable {
 
     /// Keeps a text of a definition that is changed or removed: instances go on by it.
     package func archive(_ definition: StoredDefinition) -> SQLStatement {
-        insert(
+        dialect.inserts(
             "_workflow_versions",
             ["workflow_id", "version", "content"],
             [[.text(definition.id), .text(definition.version), .text(JSONValue.object(definition.content).jsonText)]],
@@ -357,7 +337,12 @@ package struct WorkflowStore: Sendable {
                 " ON CONFLICT (\"workflow_id\") DO UPDATE SET \"version\" = excluded.\"version\","
                 + " \"next_at\" = excluded.\"next_at\" WHERE \"_workflow_schedules\".\"version\" <> excluded.\"version\""
             let row: [SQLValue] = [.text(id), .text(version), .integer(next.microseconds)]
-            return insert("_workflow_schedules", ["workflow_id", "version", "next_at"], [row], otherwise: suffix)[0]
+            return dialect.inserts(
+                "_workflow_schedules",
+                ["workflow_id", "version", "next_at"],
+                [row],
+                otherwise: suffix
+            )[0]
         }
         var sql = SQLBuilder(dialect)
         sql.append("UPDATE \"_workflow_schedules\" SET \"next_at\" = ")
@@ -455,9 +440,11 @@ package struct WorkflowStore: Sendable {
         sql.bind(stored: .text(user))
         sql.append(")")
         if !roles.isEmpty {
-            sql.append(" OR (EXISTS (SELECT 1 \(open) AND a.\"kind\" = 'role' AND a.\"name\" IN (")
+            sql.append(" OR EXISTS (SELECT 1 \(open) AND a.\"kind\" = 'role' AND a.\"name\" IN (")
             append(roles, to: &sql)
-            sql.append(")) AND NOT EXISTS (SELECT 1 \(open) AND a.\"kind\" = 'done' AND a.\"name\" = ")
+            sql.append(") AND NOT EXISTS (SELECT 1 FROM \"_workflow_assignees\" d WHERE d.\"is_open\" = 1")
+            sql.append(" AND d.\"instance_id\" = a.\"instance_id\" AND d.\"question\" = a.\"question\"")
+            sql.append(" AND d.\"kind\" = 'done' AND d.\"name\" = ")
             sql.bind(stored: .text(user))
             sql.append("))")
         }
@@ -478,8 +465,7 @@ package struct WorkflowStore: Sendable {
         return sql.statement(.values)
     }
 
-    /// Whether somebody is asked, was asked by name, or has had a say. Who gets a role later is none of those who were
-    /// asked by it.
+    /// Whether somebody is or was asked. By a role nobody was asked who came after the instance had ended.
     package func isAsked(_ user: String, _ roles: [String], by id: String) -> SQLStatement {
         var sql = SQLBuilder(dialect)
         sql.append("SELECT 1 FROM \"_workflow_assignees\" WHERE \"instance_id\" = ")
@@ -488,9 +474,12 @@ package struct WorkflowStore: Sendable {
         sql.bind(stored: .text(user))
         sql.append(")")
         if !roles.isEmpty {
-            sql.append(" OR (\"kind\" = 'role' AND \"is_open\" = 1 AND \"name\" IN (")
+            sql.append(" OR (\"kind\" = 'role' AND \"name\" IN (")
             append(roles, to: &sql)
-            sql.append("))")
+            sql.append(") AND (\"is_open\" = 1 OR EXISTS (SELECT 1 FROM \"_workflow_instances\" i, \"_users\" u")
+            sql.append(" WHERE i.\"id\" = \"instance_id\" AND u.\"created_at\" <= i.\"updated_at\" AND u.\"id\" = ")
+            sql.bind(stored: .text(user))
+            sql.append(")))")
         }
         sql.append(") LIMIT 1")
         return sql.statement(.values)

@@ -269,7 +269,8 @@ struct InstanceScript: AnnouncingScript {
             snapshot: setting.access.snapshot,
             setting
         )
-        var statements = store.update(instance, asks: true, now: now)
+        let asks = instance.isAsking || self.instance?.isAsking == true
+        var statements = store.update(instance, asks: asks, now: now)
         if let person = input.person { statements.append(store.note(person.id, of: instance.id)) }
         if instance.status != .running, let parent = instance.parent {
             statements.append(store.wake(parent, now: now))

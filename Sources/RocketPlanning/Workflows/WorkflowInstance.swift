@@ -95,6 +95,9 @@ package struct WorkflowInstance: Sendable {
         callCount = 0
     }
 
+    /// Whether somebody is asked.
+    package var isAsking: Bool { tokens.contains { if case .asking = $0.state { true } else { false } } }
+
     /// When it has something to do: at once while it has not begun; nil for never.
     package var due: Timestamp? {
         guard status == .running else { return nil }
