@@ -1,93 +1,24 @@
 import RocketExpression
 package import RocketModel
 
-/// Bounds of instances; over one of them an instance fails, and says so.
-package enum WorkflowBounds {
-    package static let maximumSteps = 1000
-    package static let maximumContextBytes = 256 * 1024
-    /// How often a question is handed on.
-    package static let maximumDelegations = 50
-
-    /// Why an instance can't remember so much; nil where it can.
-    package static func problem(with context: JSONObject) -> String? {
-        JSONValue.object(context).jsonBytes.count > maximumContextBytes
-            ? "its context would be larger than \(maximumContextBytes) bytes" : nil
-    }
-}
-
-/// Where an instance was when something was done for it.
-package struct WorkflowPlace: Sendable, Hashable {
-    package let token: Int
-    package let step: String
-    private let action: Int
-    private let attempt: Int
-
-    init(_ token: WorkflowInstance.Token) {
-        self.token = token.id
-        step = token.step
-        action = token.action
-        attempt = token.attempt
-    }
-}
-
-/// A write that an action wants.
-package struct WorkflowWrite: Sendable {
-    package let entity: String
-    /// Nil for a new record.
-    package let id: String?
-    package let payload: JSONObject
-}
-
-/// A call that an action wants made, which is recorded.
-package struct WorkflowCall: Sendable {
-    package let token: Int
-    package let fence: Int
-    package let key: String
-    package let call: WebhookCall
-    package let body: JSONObject
-    /// How many writes have set each other off before it.
-    package let depth: Int
-}
-
-/// Another workflow that a step starts.
-package struct WorkflowChild: Sendable {
-    package let id: String
-    package let workflow: String
-    package let context: JSONObject
-}
-
-/// What an instance needs before it can go on.
-package enum WorkflowNeed: Sendable {
-    /// Run this and tell ``WorkflowMachine/wrote(_:)``.
-    case write(WorkflowWrite)
-    /// Tell ``WorkflowMachine/saw(_:_:_:)`` of the instance that it waits for.
-    case look(instance: String)
-    /// Store it, then make the call and tell ``WorkflowMachine/called(_:fence:_:retryAfter:)``.
-    case call(WorkflowCall)
-    /// Store it, and ask again.
-    case commit
-    /// Store it where it has changed: nothing is due.
-    case rest
-}
-
 /// Moves instances, without any I/O: what it needs done it says, and is told what came of it. All that it is told between
 /// two commits holds together or not at all.
 package struct WorkflowMachine: Sendable {
-    package private(set) var instance: WorkflowInstance
+    package internal(set) var instance: WorkflowInstance
     /// What the instance has sent, to be stored with it.
     package private(set) var events: [(name: String, payload: JSONObject)] = []
     package private(set) var children: [WorkflowChild] = []
     /// Instances that nobody waits for any more.
     package private(set) var abandoned: [String] = []
-    private let plan: WorkflowPlan
+    let plan: WorkflowPlan
     private let snapshot: AppSnapshot
-    private let now: Timestamp
+    let now: Timestamp
     private let newID: @Sendable () -> UniqueID
     /// How long a call may take until somebody else makes it.
     private let leaseSeconds: Int64
     /// The token whose step is being done.
     private var working: WorkflowPlace?
-    private var mustCommit = false
+    var mustCommit = false
 
     package init(
         _ instance: WorkflowInstance,
@@ -148,7 +79,7 @@ package struct WorkflowMachine: Sendable {
     }
 
     /// A token comes to a step.
-    private mutating func enter(_ id: String, _ index: Int) {
+    mutating func enter(_ id: String, _ index: Int) {
         instance.tokens[index].step = id
         instance.tokens[index].action = 0
         instance.tokens[index].attempt = 0
@@ -391,8 +322,7 @@ package struct WorkflowMachine: Sendable {
 
     // MARK: moving
 
-    private mutating func leave(_ index: Int, _ status: String, _ goto: WorkflowGoto, _ more: JSONObject = JSONObject())
-    {
+    mutating func leave(_ index: Int, _ status: String, _ goto: WorkflowGoto, _ more: JSONObject = JSONObject()) {
         note(instance.tokens[index].step, status, more)
         mustCommit = true
         let branch = plan.branch(of: instance.tokens[index].step)
@@ -429,7 +359,7 @@ package struct WorkflowMachine: Sendable {
         instance.tokens.removeAll { $0.owner == id }
     }
 
-    private mutating func complete() {
+    mutating func complete() {
         instance.status = .completed
         for token in instance.tokens { if case .following(let child) = token.state { abandoned.append(child) } }
         instance.tokens = []
@@ -444,14 +374,14 @@ package struct WorkflowMachine: Sendable {
         mustCommit = true
     }
 
-    private mutating func note(_ step: String?, _ status: String, _ more: JSONObject = JSONObject()) {
+    mutating func note(_ step: String?, _ status: String, _ more: JSONObject = JSONObject()) {
         var entry: JSONObject = ["step": step.map(JSONValue.string) ?? .null, "status": .string(status)]
         for member in more.members { entry[member.name] = member.value }
         entry["at"] = .string(now.rfc3339)
         instance.entries.append(entry)
     }
 
-    private func index(of id: Int?) -> Int? { instance.tokens.firstIndex { $0.id == id } }
+    func index(of id: Int?) -> Int? { instance.tokens.firstIndex { $0.id == id } }
 
     /// - Returns: whether it could be remembered; the token has failed where not.
     private mutating func remember(_ name: String, _ value: JSONValue, _ index: Int) -> Bool {
@@ -501,220 +431,6 @@ package struct WorkflowMachine: Sendable {
             }
             throw EvaluationFailure("record_id names no record")
         }
-    }
-
-    // MARK: people
-
-    /// Who decides.
-    package struct Person: Sendable {
-        package let id: String
-        package let roles: [String]
-        package let isAdmin: Bool
-
-        package init(_ principal: Principal) {
-            id = principal.userID
-            roles = principal.appRoles.map { $0.lowercased() }
-            isAdmin = principal.isAdmin
-        }
-    }
-
-    private static func mayDecide(_ person: Person, _ question: WorkflowInstance.Question) -> Bool {
-        guard !question.excused.contains(person.id) else { return question.users.contains(person.id) }
-        return question.users.contains(person.id)
-            || question.roles.contains { person.roles.contains($0.lowercased()) }
-    }
-
-    /// The question that somebody answers.
-    ///
-    /// - Parameter step: nil for whichever is theirs.
-    /// - Throws: 422 `INVALID_STATE` where nothing is asked, 403 where it is not theirs.
-    private func question(
-        for person: Person,
-        step: String?
-    ) throws(RequestFailure) -> (index: Int, question: WorkflowInstance.Question, approval: WorkflowApproval) {
-        let open = instance.tokens.enumerated().compactMap {
-            index,
-            token -> (index: Int, question: WorkflowInstance.Question, approval: WorkflowApproval)? in
-            guard instance.status == .running, case .asking(let question) = token.state,
-                case .approval(let approval)? = plan.definition.step(token.step)?.kind,
-                step == nil || step == token.step
-            else { return nil }
-            return (index, question, approval)
-        }
-        guard !open.isEmpty else {
-            throw RequestFailure(.invalidState, "This workflow asks for no decision now")
-        }
-        // Of several those that the caller has not answered yet.
-        let own = open.filter { Self.mayDecide(person, $0.question) }
-        let asked = own.filter { !$0.question.approvedBy.contains(person.id) }
-        guard step != nil || asked.count <= 1, step != nil || !own.isEmpty || !person.isAdmin || open.count == 1 else {
-            let steps = open.map { instance.tokens[$0.index].step }.joined(separator: ", ")
-            let message = "several wait for a decision, so say which: \(steps)"
-            throw .validation([FailureDetail(field: "step", rule: .required, message: message)])
-        }
-        if let first = asked.first { return first }
-        if let first = own.first { return first }
-        guard person.isAdmin, let first = open.first else {
-            throw RequestFailure(.forbidden, "This is not yours to decide")
-        }
-        return first
-    }
-
-    /// Whether all must approve of whom roles name, so that the users who have them must be known.
-    package func needsUsers(for person: Person, step: String?) -> Bool {
-        do throws(RequestFailure) {
-            let (_, question, approval) = try question(for: person, step: step)
-            return approval.required == .all && !question.roles.isEmpty
-        } catch {
-            return false
-        }
-    }
-
-    /// Somebody has decided.
-    ///
-    /// - Parameter active: the active users, each with roles; where ``needsUsers(for:step:)`` says so.
-    /// - Throws: 422 `INVALID_STATE`, 403, and 422 for a form that is not filled in as it must be.
-    package mutating func decide(
-        _ approves: Bool,
-        by person: Person,
-        step: String?,
-        comment: String?,
-        form: JSONObject,
-        active: [(id: String, roles: [String])]
-    ) throws(RequestFailure) {
-        var (index, question, approval) = try question(for: person, step: step)
-        if question.approvedBy.contains(person.id) {
-            // Who else had to approve may be there no more.
-            guard approves, isEnough(question, approval.required, active) else {
-                throw RequestFailure(.invalidState, "You have approved already")
-            }
-            return leave(index, "approved", approval.onApprove, ["by": .string(person.id)])
-        }
-        if let deadline = question.deadline, deadline <= now {
-            throw RequestFailure(.invalidState, "The time to decide is over")
-        }
-        let values = try filled(approval.form, form, isRequired: approves)
-        let isAssignee = Self.mayDecide(person, question)
-        for value in values {
-            instance.context[value.name] = value.value
-        }
-        if !values.isEmpty, let problem = WorkflowBounds.problem(with: instance.context) {
-            throw .validation([FailureDetail(field: "form", message: problem)])
-        }
-        var more: JSONObject = ["by": .string(person.id)]
-        more["comment"] = comment.map(JSONValue.string)
-        if !isAssignee { more["as_admin"] = true }
-        guard approves else { return leave(index, "rejected", approval.onReject, more) }
-        question.approvedBy.append(person.id)
-        // An administrator's word counts for those who were asked.
-        guard !isAssignee || isEnough(question, approval.required, active) else {
-            note(instance.tokens[index].step, "approved", more)
-            instance.tokens[index].state = .asking(question)
-            return
-        }
-        leave(index, "approved", approval.onApprove, more)
-    }
-
-    private func isEnough(
-        _ question: WorkflowInstance.Question,
-        _ required: WorkflowCount,
-        _ active: [(id: String, roles: [String])]
-    ) -> Bool {
-        guard required == .all else { return question.approvedBy.count >= required.needed(of: 1) }
-        let roles = Set(question.roles.map { $0.lowercased() })
-        let holders = active.filter { user in user.roles.contains { roles.contains($0.lowercased()) } }.map(\.id)
-        let all = Set(question.users).union(holders).subtracting(
-            question.excused.filter { !question.users.contains($0) }
-        )
-        return all.isSubset(of: question.approvedBy)
-    }
-
-    private func filled(
-        _ form: [FieldDefinition],
-        _ given: JSONObject,
-        isRequired: Bool
-    ) throws(RequestFailure) -> [(name: String, value: JSONValue)] {
-        var details: [FailureDetail] = []
-        var values: [(name: String, value: JSONValue)] = []
-        for name in given.names where !form.contains(where: { $0.name == name }) {
-            details.append(
-                FailureDetail(field: "form.\(name)", rule: .unknown, message: "this step asks for no \"\(name)\"")
-            )
-        }
-        for field in form {
-            let value = given[field.name] ?? .null
-            do throws(CoercionFailure) {
-                let shape = ValueShape(type: field.type, precision: field.precision)
-                let stored = try shape.value(of: value)
-                if stored.isNull {
-                    if field.required, isRequired { throw CoercionFailure("is required") }
-                    continue
-                }
-                if let allowed = field.allowedValues, !allowed.contains(value) {
-                    throw CoercionFailure("is none of \(allowed.map(\.jsonText).joined(separator: ", "))")
-                }
-                values.append((field.name, stored.json))
-            } catch {
-                details.append(FailureDetail(field: "form.\(field.name)", rule: .type, message: error.message))
-            }
-        }
-        guard details.isEmpty else { throw .validation(details) }
-        return values
-    }
-
-    /// Somebody hands a decision on.
-    ///
-    /// - Throws: 422 `INVALID_STATE` and 403.
-    package mutating func delegate(to user: String, by person: Person, step: String?) throws(RequestFailure) {
-        var (index, question, _) = try question(for: person, step: step)
-        guard !question.approvedBy.contains(person.id) else {
-            throw RequestFailure(.invalidState, "You have approved already")
-        }
-        guard !question.approvedBy.contains(user), !question.users.contains(user) else {
-            throw .validation([FailureDetail(field: "user", message: "is asked already, or has approved")])
-        }
-        guard question.excused.count < WorkflowBounds.maximumDelegations else {
-            throw RequestFailure(.invalidState, "This question was handed on too often")
-        }
-        question.users.removeAll { $0 == person.id }
-        question.excused.append(person.id)
-        question.users.append(user)
-        instance.tokens[index].state = .asking(question)
-        note(instance.tokens[index].step, "delegated", ["by": .string(person.id), "to": .string(user)])
-    }
-
-    /// - Throws: 422 `INVALID_STATE` where it has ended.
-    package mutating func cancel(by person: Person) throws(RequestFailure) {
-        guard instance.status == .running else {
-            throw RequestFailure(.invalidState, "This workflow is \(instance.status.rawValue)")
-        }
-        note(instance.currentStep, "cancelled", ["by": .string(person.id)])
-        complete()
-        instance.status = .cancelled
-    }
-
-    /// Goes on with the step that failed.
-    ///
-    /// - Throws: 422 `INVALID_STATE` where it has not failed.
-    package mutating func retry(by person: Person) throws(RequestFailure) {
-        guard instance.status == .failed else {
-            throw RequestFailure(
-                .invalidState,
-                "Only a workflow that failed goes on again; this one is \(instance.status.rawValue)"
-            )
-        }
-        guard let index = index(of: instance.failed) else {
-            throw RequestFailure(.invalidState, "This workflow failed before its first step")
-        }
-        note(instance.tokens[index].step, "retried", ["by": .string(person.id)])
-        instance.status = .running
-        instance.failed = nil
-        let before = instance.tokens[index]
-        enter(before.step, index)
-        guard instance.status == .running else { return }
-        // What was done of it is not done again, and a call is made under the key that it has.
-        instance.tokens[index].action = before.action
-        if case .calling = before.state { instance.tokens[index].state = before.state }
     }
 }
 
