@@ -31,6 +31,22 @@ package protocol DatabaseProvider: Sendable {
 
     func open(_ databaseName: String) async throws -> any AppDatabase
 
+    /// Writes all that is in a database, as it is at one moment, to a file that is not there yet. Whoever works on the
+    /// database goes on.
+    ///
+    /// - Returns: what the copy leaves out, in words; nothing of what Rocket itself puts into a database.
+    func backUp(_ databaseName: String, to path: String) async throws -> [String]
+
+    /// Makes a database of what ``backUp(_:to:)`` has written.
+    ///
+    /// - Returns: false where a database of that name is there already; it is left alone.
+    func restore(_ databaseName: String, from path: String) async throws -> Bool
+
+    /// Makes a database with all that is in another one at one moment; whoever works on that goes on.
+    ///
+    /// - Returns: false where a database of the new name is there already; it is left alone.
+    func copy(_ databaseName: String, to newName: String) async throws -> Bool
+
     /// Removes a database that this server does not have open; one that is not there is fine.
     func drop(_ databaseName: String) async throws
 

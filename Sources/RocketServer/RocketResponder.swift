@@ -17,6 +17,7 @@ package struct RocketResponder: HTTPResponder {
     package init(services: ServerServices) {
         var table = RouteTable()
         SystemRoutes.add(to: &table)
+        BackupRoutes.add(to: &table)
         AuthRoutes.add(to: &table)
         PlatformRoutes.add(to: &table)
         MetadataRoutes.add(to: &table)

@@ -143,7 +143,8 @@ package final class TestServer: Sendable {
         token: String? = nil,
         headers: HTTPFields = [:],
         body: [UInt8]? = nil,
-        peer: String = "local"
+        peer: String = "local",
+        isControl: Bool = false
     ) async throws -> TestAnswer {
         var headers = headers
         if let token { headers[.authorization] = "Bearer \(token)" }
@@ -158,10 +159,15 @@ package final class TestServer: Sendable {
             body: body ?? [],
             to: responder,
             logger: .silent,
-            isControl: false,
+            isControl: isControl,
             peer: peer
         )
         return TestAnswer(status: answer.status.code, headers: answer.headers, bytes: answer.body)
+    }
+
+    /// As the command line sends it.
+    package func control(_ method: HTTPRequest.Method, _ path: String, _ body: JSONValue) async throws -> TestAnswer {
+        try await send(method, path, body: body.jsonBytes, isControl: true)
     }
 
     package func get(_ path: String, token: String? = nil) async throws -> TestAnswer {

@@ -24,7 +24,7 @@ struct StoreAgreementTests {
         return answers
     }
 
-    private static func makeThing(_ app: TestApp) async throws {
+    static func makeThing(_ app: TestApp) async throws {
         let types = [
             "string", "text", "int", "bigint", "float", "decimal", "boolean", "uuid", "timestamp", "date", "json",
         ]
@@ -43,7 +43,7 @@ struct StoreAgreementTests {
         #expect(answer.status == 201, "\(answer)")
     }
 
-    private static let rows: [JSONValue] =
+    static let rows: [JSONValue] =
         [
             [:],
             [

@@ -26,6 +26,11 @@ final class PostgresDatabase: AppDatabase {
         }
     }
 
+    /// Runs a script whose reads all see one moment, and which may call outside in between.
+    func readAtOneMoment<Script: TransactionScript>(_ script: Script) async throws -> Script.Outcome {
+        try await run(script, .snapshot(lockMilliseconds: lockMilliseconds))
+    }
+
     /// Runs a statement that can be in no transaction.
     func execute(_ text: String) async throws {
         _ = try await run(StatementList(statements: [SQLStatement(text)]), .bare)

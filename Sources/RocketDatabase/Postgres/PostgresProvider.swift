@@ -160,6 +160,11 @@ package final class PostgresProvider: DatabaseProvider {
         return Self.database(databaseName, settings.appPoolSize, settings, reactor)
     }
 
+    /// A connection of its own to a database, which takes none of an app's.
+    func ownDatabase(_ databaseName: String) -> PostgresDatabase {
+        Self.database(databaseName, 1, settings, reactor, statementLimit: Self.administrationLimit)
+    }
+
     package func drop(_ databaseName: String) async throws {
         // Connections of other servers are ended by FORCE; ours are closed already.
         try await administration.execute(

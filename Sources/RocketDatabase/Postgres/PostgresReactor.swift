@@ -128,7 +128,7 @@ private final class ReactorCore {
         /// Changes of the tables and imports take as long as they take.
         var isUnbounded: Bool {
             switch script.mode {
-            case .alone, .bare: true
+            case .alone, .snapshot, .bare: true
             case .read, .write: false
             }
         }

@@ -27,6 +27,8 @@ struct TransactionMachine {
         case write
         /// Changes of the tables and imports: they take as long as they take, but wait for others only so long.
         case alone(lockMilliseconds: Int)
+        /// Reads that all see one moment, however long they take, and may call outside in between.
+        case snapshot(lockMilliseconds: Int)
         /// One statement that can be in no transaction.
         case bare
     }
@@ -189,6 +191,11 @@ struct TransactionMachine {
                 "BEGIN", "SET LOCAL statement_timeout = 0", "SET LOCAL lock_timeout = \(milliseconds)",
                 "SET LOCAL idle_in_transaction_session_timeout = 0", "SET CONSTRAINTS ALL DEFERRED",
             ].map { SQLStatement($0) }
+        case .snapshot(let milliseconds):
+            [
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "SET LOCAL statement_timeout = 0",
+                "SET LOCAL lock_timeout = \(milliseconds)", "SET LOCAL idle_in_transaction_session_timeout = 0",
+            ].map { SQLStatement($0) }
         case .bare: []
         }
     }
@@ -198,7 +205,7 @@ struct TransactionMachine {
         // Each statement by itself sees one moment, and brief ones look at a row each.
         case .read: statements.count > 1 && !statements.allSatisfy(\.isBrief)
         case .write, .bare: false
-        case .alone: true
+        case .alone, .snapshot: true
         }
     }
 
@@ -220,7 +227,7 @@ struct TransactionMachine {
         let isPrepared =
             switch mode {
             case .read, .write: true
-            case .alone, .bare: false
+            case .alone, .snapshot, .bare: false
             }
         return StatementBatch(opening: opening, statements: statements, closing: closing, isPrepared: isPrepared)
     }

@@ -1,4 +1,3 @@
-import Dispatch
 package import Foundation
 package import Logging
 
@@ -10,7 +9,7 @@ package final class SQLiteProvider: DatabaseProvider {
     private let settings: SQLiteSettings
     private let logger: Logger
     /// Opening and removing files blocks; it has a queue of its own.
-    private let queue = DispatchQueue(label: "rocket.sqlite.files", attributes: .concurrent)
+    let files = BlockingQueue("rocket.sqlite.files", isConcurrent: true)
 
     /// - Parameter directory: the data directory, which is made where it is not there.
     package init(directory: URL, settings: SQLiteSettings = SQLiteSettings(), logger: Logger) throws {
@@ -40,7 +39,7 @@ package final class SQLiteProvider: DatabaseProvider {
     /// in between leaves both names to one file.
     package func rename(_ databaseName: String, to newName: String) async throws -> Bool {
         let (old, new) = (file(databaseName).path, file(newName).path)
-        return try await onQueue {
+        return try await files.run {
             guard link(old, new) == 0 else {
                 if errno == EEXIST { return false }
                 throw DatabaseFailure.unavailable(cause: "\(new): \(String(cString: strerror(errno)))")
@@ -52,7 +51,7 @@ package final class SQLiteProvider: DatabaseProvider {
 
     package func isSame(_ databaseName: String, _ otherName: String) async throws -> Bool {
         let paths = (file(databaseName).path, file(otherName).path)
-        return try await onQueue {
+        return try await files.run {
             guard let number = try Self.fileNumber(paths.0) else { return false }
             return try Self.fileNumber(paths.1) == number
         }
@@ -74,19 +73,19 @@ package final class SQLiteProvider: DatabaseProvider {
 
     package func openManagement() async throws -> any AppDatabase {
         let url = directory.appendingPathComponent("management.db")
-        _ = try await onQueue { try Self.make(url) }
+        _ = try await files.run { try Self.make(url) }
         return try await open(at: url)
     }
 
     package func create(_ databaseName: String) async throws -> Bool {
         let url = file(databaseName)
-        return try await onQueue { try Self.make(url) }
+        return try await files.run { try Self.make(url) }
     }
 
     /// Makes an empty file that only its owner can read, which SQLite takes for an empty database.
     ///
     /// - Returns: false where a file is there already.
-    private static func make(_ url: URL) throws -> Bool {
+    static func make(_ url: URL) throws -> Bool {
         let descriptor = Foundation.open(url.path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             if errno == EEXIST { return false }
@@ -106,7 +105,7 @@ package final class SQLiteProvider: DatabaseProvider {
 
     package func drop(_ databaseName: String) async throws {
         let url = file(databaseName)
-        try await onQueue {
+        try await files.run {
             for suffix in ["", "-wal", "-shm", "-journal"]
             where FileManager.default.fileExists(atPath: url.path + suffix) {
                 try FileManager.default.removeItem(atPath: url.path + suffix)
@@ -116,19 +115,13 @@ package final class SQLiteProvider: DatabaseProvider {
 
     package func close() async {}
 
-    private func file(_ databaseName: String) -> URL {
+    func file(_ databaseName: String) -> URL {
         directory.appendingPathComponent("apps").appendingPathComponent(databaseName)
     }
 
     private func open(at url: URL) async throws -> any AppDatabase {
-        try await onQueue { [settings, logger] in
+        try await files.run { [settings, logger] in
             try SQLiteDatabase(path: url.path, settings: settings, logger: logger)
-        }
-    }
-
-    private func onQueue<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
-        try await withCheckedThrowingContinuation { continuation in
-            queue.async { continuation.resume(with: Result(catching: work)) }
         }
     }
 }

@@ -17,9 +17,38 @@ extension AppRegistry {
         dependencies.now().adding(seconds: Self.makingSeconds)
     }
 
-    /// - Throws: 422 for a name that can't be one, 409 for one that is taken.
-    package func create(name: String, displayName: String?, driver: String?) async throws -> StoredApp {
+    /// - Throws: 422 for a name that can't be one, or an origin that is not there; 409 for a name that is taken.
+    package func create(
+        name: String,
+        displayName: String?,
+        driver: String?,
+        from origin: AppOrigin = .nothing
+    ) async throws -> StoredApp {
         try checkNew(name: name, displayName: displayName, driver: driver)
+        if let source = origin.source { try await requireSource(source) }
+        guard origin.isCopy else {
+            return try await createUnhindered(name: name, displayName: displayName, from: origin)
+        }
+        return try await takingTurns {
+            try await createUnhindered(name: name, displayName: displayName, from: origin)
+        }
+    }
+
+    private func requireSource(_ name: String) async throws {
+        do {
+            _ = try await app(name)
+        } catch let failure as RequestFailure where failure.code == .appNotFound {
+            throw RequestFailure.validation([
+                FailureDetail(field: "from", rule: .unknown, message: "there is no app \"\(name.prefix(100))\"")
+            ])
+        }
+    }
+
+    private func createUnhindered(
+        name: String,
+        displayName: String?,
+        from origin: AppOrigin
+    ) async throws -> StoredApp {
         let app = StoredApp(
             name: name,
             displayName: displayName ?? name,
@@ -44,7 +73,7 @@ extension AppRegistry {
         await namesake?.database.close()
         defer { entries.withLock { entries in if case .closed? = entries[name] { entries[name] = nil } } }
         do {
-            try await make(app, &lease)
+            try await make(app, origin, &lease)
         } catch DatabaseFailure.outcomeUnknown(let cause) {
             // What may still come of it is found by its row, when the lease has run out.
             throw DatabaseFailure.outcomeUnknown(cause: cause)
@@ -56,16 +85,29 @@ extension AppRegistry {
         return try await self.app(name)
     }
 
-    private func make(_ app: StoredApp, _ lease: inout Timestamp) async throws {
+    private func make(_ app: StoredApp, _ origin: AppOrigin, _ lease: inout Timestamp) async throws {
         let draft = draftName(app)
-        guard try await provider.create(draft) else { throw Self.taken(app.name) }
+        let isMade = try await keepingLease(on: app, &lease) { try await self.makeDatabase(draft, from: origin) }
+        guard isMade else { throw Self.taken(app.name) }
         try await move(app, from: .creating, to: .creating, &lease)
-        try await furnish(app, databaseName: draft)
+        try await furnish(app, from: origin, databaseName: draft)
         try await move(app, from: .creating, to: .publishing, &lease)
         guard try await provider.rename(draft, to: app.databaseName) else { throw Self.taken(app.name) }
         let statement = store.move(app, from: .publishing, to: .active, lease: dependencies.now(), held: lease)
-        guard try await management.write([statement, MetaStore.raise(.appsVersion)])[0].changes == 1 else {
-            throw Self.tooSlow
+        // A copy may have brought work along.
+        let work = origin.isCopy ? [store.noteWork(app, now: dependencies.now())] : []
+        let statements = [statement, MetaStore.raise(.appsVersion)] + work
+        guard try await management.write(statements)[0].changes == 1 else { throw Self.tooSlow }
+    }
+
+    private func makeDatabase(_ draft: String, from origin: AppOrigin) async throws -> Bool {
+        switch origin {
+        case .nothing, .definitions: try await provider.create(draft)
+        case .everything(let source):
+            try await withApp(source, isUse: false) { app in
+                try await provider.copy(app.stored.databaseName, to: draft)
+            }
+        case .file(let path, _): try await provider.restore(draft, from: path)
         }
     }
 
@@ -82,6 +124,12 @@ extension AppRegistry {
         let statement = store.move(app, from: old, to: new, lease: next, held: lease)
         guard try await management.write([statement])[0].changes == 1 else { throw Self.tooSlow }
         lease = next
+    }
+
+    func renewed(_ lease: Timestamp, on app: StoredApp) async throws -> Timestamp {
+        var lease = lease
+        try await move(app, from: .creating, to: .creating, &lease)
+        return lease
     }
 
     private func draftName(_ app: StoredApp) -> String {
@@ -124,10 +172,11 @@ extension AppRegistry {
         guard violations.isEmpty else { throw .validation(violations) }
     }
 
-    /// The engine's own tables and the first administrator.
-    private func furnish(_ app: StoredApp, databaseName: String) async throws {
+    /// The engine's own tables, what the origin gives, and the first administrator.
+    private func furnish(_ app: StoredApp, from origin: AppOrigin, databaseName: String) async throws {
         let context = try await open(app, databaseName: databaseName)
         do {
+            try await settle(context, from: origin)
             try await seed(
                 "admin@localhost",
                 settings.adminPassword,

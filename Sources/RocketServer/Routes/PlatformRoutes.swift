@@ -18,11 +18,20 @@ enum PlatformRoutes {
 
     @Sendable private static func create(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
-        let values = try await call.object().strings(["name"], optional: ["display_name", "db_driver"])
+        var reader = DefinitionReader(try await call.object())
+        let name = reader.requiredString("name")
+        let displayName = reader.string("display_name")
+        let driver = reader.string("db_driver")
+        let source = reader.string("from")
+        let withRows = reader.boolean("rows", default: false)
+        if withRows, source == nil { reader.violate("rows", .type, "takes \"from\", the app whose rows are meant") }
+        reader.refuseUnknownMembers()
+        guard reader.violations.isEmpty else { throw RequestFailure.validation(reader.violations) }
         let app = try await call.services.apps.create(
-            name: values["name"] ?? "",
-            displayName: values["display_name"],
-            driver: values["db_driver"]
+            name: name,
+            displayName: displayName,
+            driver: driver,
+            from: source.map { withRows ? .everything(of: $0) : .definitions(of: $0) } ?? .nothing
         )
         return Reply(.created, headers: [.location: "/api/_platform/apps/\(app.name)"], data: app.json)
     }

@@ -5,8 +5,8 @@ import RocketModel
 struct AppCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "app",
-        abstract: "Make, list and delete apps.",
-        subcommands: [Create.self, List.self, Delete.self]
+        abstract: "Make, clone, list and delete apps.",
+        subcommands: [Create.self, Clone.self, List.self, Delete.self]
     )
 
     struct Create: AsyncParsableCommand {
@@ -26,6 +26,33 @@ struct AppCommand: AsyncParsableCommand {
                 try await client.send(.post, "/api/_platform/apps", request)
             }
             print("Made the app \(name)")
+        }
+    }
+
+    struct Clone: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make an app like another one: its definitions and, with --rows, all that is in it.",
+            discussion: "Webhooks of the new app are sent when it is written to. What waits in the other one stays there."
+        )
+
+        @OptionGroup var common: CommonOptions
+        @Argument(help: "The app that is there.")
+        var source: String
+        @Argument(help: "The name of the new one.")
+        var name: String
+        @Option(help: "A name for people.")
+        var displayName: String?
+        @Flag(help: "Copy rows and users too, as they are at one moment.")
+        var rows = false
+
+        func run() async throws {
+            var body: JSONObject = ["name": .string(name), "from": .string(source), "rows": .boolean(rows)]
+            body["display_name"] = displayName.map(JSONValue.string)
+            let request = JSONValue.object(body)
+            _ = try await ControlClient.with(try common.load()) { client in
+                try await client.send(.post, "/api/_platform/apps", request)
+            }
+            print("Made the app \(name) from \(source)")
         }
     }
 

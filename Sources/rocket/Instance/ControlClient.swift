@@ -17,6 +17,8 @@ struct ControlClient: Sendable {
     }
 
     private let target: Target
+    /// Copying a large app takes its time, and the server on the other end is our own.
+    private static let patience = TimeAmount.hours(24)
 
     /// Runs `body` with a client, and closes what it opened.
     ///
@@ -82,7 +84,7 @@ struct ControlClient: Sendable {
             request.body = .bytes(bytes)
         }
         do {
-            let response = try await HTTPClient.shared.execute(request, timeout: .seconds(120))
+            let response = try await HTTPClient.shared.execute(request, timeout: Self.patience)
             let body = try await response.body.collect(upTo: 1 << 30)
             return (Int(response.status.code), Array(body.readableBytesView))
         } catch {

@@ -395,7 +395,7 @@ extension TransactionMachine.Mode {
     fileprivate var isPrepared: Bool {
         switch self {
         case .read, .write: true
-        case .alone, .bare: false
+        case .alone, .snapshot, .bare: false
         }
     }
 }

@@ -1,0 +1,226 @@
+import Foundation
+import RocketDatabase
+package import RocketModel
+import RocketPlanning
+
+// Backups: each app as it is at one moment, while it is in use. They hold all that the databases hold, hashes of
+// passwords among it, but no key of the server: the secrets of webhooks are sealed in them.
+
+/// What a backup or a restoration has done.
+package struct BackupReport: Sendable {
+    package var apps: [JSONObject] = []
+    /// What whoever asked for it should know.
+    package var warnings: [String] = []
+
+    package var json: JSONValue {
+        ["apps": .array(apps.map(JSONValue.object)), "warnings": .array(warnings.map(JSONValue.string))]
+    }
+}
+
+extension AppRegistry {
+    /// Copies apps into a folder that is not there yet.
+    ///
+    /// - Parameter names: nil for all apps, with the users of the platform.
+    /// - Throws: 404 for an app that is not there, 409 for a folder that is; 503 for what can't be read or written, and
+    ///   then there is no folder.
+    package func backUp(_ names: [String]?, to path: String) async throws -> BackupReport {
+        var apps: [StoredApp] = []
+        if let names {
+            for name in names { apps.append(try await app(name)) }
+        } else {
+            apps = try await all()
+        }
+        return try await takingTurns {
+            let folder = BackupFolder(path: path)
+            let draft = try await folder.begin()
+            do {
+                var report = BackupReport()
+                for app in apps { try await backUp(app, to: draft, &report) }
+                let users = names == nil ? try await platformUsers() : nil
+                try await draft.finish(manifest(of: report, users), as: folder)
+                return report
+            } catch {
+                await draft.remove()
+                throw error
+            }
+        }
+    }
+
+    private func backUp(_ app: StoredApp, to folder: BackupFolder, _ report: inout BackupReport) async throws {
+        let leftOut = try await withApp(app.name, isUse: false) { context in
+            try await provider.backUp(context.stored.databaseName, to: folder.file(of: app.name).path)
+        }
+        report.warnings += leftOut.map { "\(app.name): \($0) is not in the copy; it is not Rocket's" }
+        let digest = try await folder.digest(of: app.name)
+        report.apps.append([
+            "name": .string(app.name), "display_name": .string(app.displayName), "bytes": .integer(digest.bytes),
+            "sha256": .string(digest.sha256),
+        ])
+    }
+
+    private func manifest(of report: BackupReport, _ users: [JSONValue]?) -> JSONObject {
+        var manifest: JSONObject = [
+            "rocket_backup": .integer(BackupFolder.version), "made_at": .string(dependencies.now().rfc3339),
+            "driver": .string(provider.driver), "apps": .array(report.apps.map(JSONValue.object)),
+        ]
+        manifest["platform_users"] = users.map(JSONValue.array)
+        return manifest
+    }
+
+    private func platformUsers() async throws -> [JSONValue] {
+        let store = UserStore(management.dialect, schema: .management)
+        let page = store.users(email: nil, limit: .max, offset: 0).page
+        return try await management.read([page])[0].rows.compactMap(store.read).map { user in
+            [
+                "email": .string(user.email), "password_hash": .string(user.passwordHash),
+                "roles": .array(user.roles.map(JSONValue.string)), "active": .boolean(user.isActive),
+            ]
+        }
+    }
+
+    // MARK: restoring
+
+    /// Makes apps anew as they were when the backup was made, with what waited then to be sent or done. Everybody signs
+    /// in again.
+    ///
+    /// - Parameters:
+    ///   - names: nil for all that the backup has, and the users of the platform, where it has them.
+    ///   - newName: a name for the only app; under it the app is a copy, and does nothing that waited in the other one.
+    /// - Throws: 409 for an app that is there already, before any is made; 422 for what is no backup, or a damaged one.
+    package func restore(
+        _ names: [String]?,
+        as newName: String?,
+        from path: String,
+        _ box: SecretBox
+    ) async throws -> BackupReport {
+        let folder = BackupFolder(path: path)
+        let manifest = try await folder.manifest()
+        let chosen = try choose(names, newName, from: manifest)
+        try await requireFree(chosen.map { newName ?? $0.name })
+        var sizes: [Int] = []
+        for app in chosen { sizes.append(try await requireWhole(app, in: folder)) }
+        var report = BackupReport()
+        for (app, size) in zip(chosen, sizes) {
+            let name = newName ?? app.name
+            let origin = AppOrigin.file(path: folder.file(of: app.name).path, keepsWork: name == app.name)
+            _ = try await create(name: name, displayName: app.displayName, driver: nil, from: origin)
+            report.apps.append(["name": .string(name), "bytes": .integer(size)])
+            report.warnings += try await unopened(name, box)
+        }
+        if names == nil, newName == nil { try await restoreUsers(manifest) }
+        return report
+    }
+
+    private struct BackedUpApp {
+        let name: String
+        let displayName: String
+        let sha256: String
+    }
+
+    private func choose(
+        _ names: [String]?,
+        _ newName: String?,
+        from manifest: JSONObject
+    ) throws(RequestFailure) -> [BackedUpApp] {
+        guard manifest["driver"]?.stringValue == provider.driver else {
+            let driver = manifest["driver"]?.stringValue ?? "another store"
+            let message = "the backup is of \(driver), and this server keeps its apps on \(provider.driver)"
+            throw .validation([FailureDetail(field: "folder", message: message)])
+        }
+        let all = (manifest["apps"]?.arrayValue ?? []).compactMap(\.objectValue).compactMap { app -> BackedUpApp? in
+            guard let name = app["name"]?.stringValue, Self.isValidName(name), let hash = app["sha256"]?.stringValue
+            else { return nil }
+            return BackedUpApp(
+                name: name,
+                displayName: app["display_name"]?.stringValue ?? name,
+                sha256: hash
+            )
+        }
+        let known = all.map(\.name)
+        let unknown = (names ?? []).filter { !known.contains($0) }
+        guard unknown.isEmpty else {
+            throw .validation(
+                unknown.map { name in
+                    let hint = suggestion(for: name, among: known)
+                    return FailureDetail(
+                        field: "apps",
+                        rule: .unknown,
+                        message: "the backup has no app \"\(name.prefix(100))\"\(hint)"
+                    )
+                }
+            )
+        }
+        let chosen = names.map { names in all.filter { names.contains($0.name) } } ?? all
+        guard newName == nil || chosen.count == 1 else {
+            let message = "one app can get another name, and these are \(chosen.count); name the one that is meant"
+            throw .validation([FailureDetail(field: "as", message: message)])
+        }
+        return chosen
+    }
+
+    private func requireFree(_ names: [String]) async throws {
+        let taken = Set(try await all(includingUnfinished: true).map(\.name)).intersection(names).sorted()
+        guard taken.isEmpty else {
+            throw RequestFailure(
+                .conflict,
+                "There are apps of these names already; delete them first, or restore one under another name",
+                details: taken.map { FailureDetail(field: "apps", message: "\($0) is there already") }
+            )
+        }
+    }
+
+    /// - Returns: the bytes of the file.
+    /// - Throws: 422 for a file that is not as it was written.
+    private func requireWhole(_ app: BackedUpApp, in folder: BackupFolder) async throws -> Int {
+        let digest = try await folder.digest(of: app.name)
+        guard digest.sha256 == app.sha256 else {
+            let message = "the copy of \(app.name) is damaged: it is not as it was written"
+            throw RequestFailure.validation([FailureDetail(field: "folder", message: message)])
+        }
+        return digest.bytes
+    }
+
+    /// The webhooks whose secrets another server has sealed.
+    private func unopened(_ name: String, _ box: SecretBox) async throws -> [String] {
+        let definitions = try await withApp(name, isUse: false) { $0.snapshots.current.definitions }
+        let sealed = definitions.others.filter { $0.kind == .webhooks }.compactMap { webhook in
+            webhook.content["secret"]?.stringValue.map { (webhook, $0) }
+        }
+        return sealed.filter { box.open($0.1) == nil }.map { webhook, _ in
+            "\(name): the secret of the \(definitions.describe(webhook)) can't be opened with this server's"
+                + " encryption_key; set it anew, or configure the key of the server that it comes from"
+        }
+    }
+
+    /// Puts the users of the platform in their places; one of the same e-mail is replaced.
+    private func restoreUsers(_ manifest: JSONObject) async throws {
+        let store = UserStore(management.dialect, schema: .management)
+        let now = dependencies.now()
+        for user in (manifest["platform_users"]?.arrayValue ?? []).compactMap(\.objectValue) {
+            guard let email = user["email"]?.stringValue, let hash = user["password_hash"]?.stringValue else { continue }
+            let roles = (user["roles"]?.arrayValue ?? []).compactMap(\.stringValue)
+            let isActive = user["active"] != .boolean(false)
+            if var known = try await platform.user(email: email) {
+                known.roles = roles
+                known.isActive = isActive
+                known.updatedAt = now
+                _ = try await management.write(
+                    [store.update(known)] + store.changePassword(of: known, to: hash, now: now)
+                )
+            } else {
+                let new = StoredUser(
+                    id: dependencies.newID().text,
+                    email: email,
+                    passwordHash: hash,
+                    roles: roles,
+                    isActive: isActive,
+                    createdAt: now,
+                    updatedAt: now
+                )
+                _ = try await management.write([store.insert(new)])
+            }
+        }
+        let versions = MetaStore.read(try await management.read([MetaStore.versions])[0])
+        if let version = versions[.accountsVersion] { try await platform.keepFloors(at: version) }
+    }
+}
