@@ -197,7 +197,9 @@ extension AppRegistry {
         let store = UserStore(management.dialect, schema: .management)
         let now = dependencies.now()
         for user in (manifest["platform_users"]?.arrayValue ?? []).compactMap(\.objectValue) {
-            guard let email = user["email"]?.stringValue, let hash = user["password_hash"]?.stringValue else { continue }
+            guard let email = user["email"]?.stringValue, let hash = user["password_hash"]?.stringValue else {
+                continue
+            }
             let roles = (user["roles"]?.arrayValue ?? []).compactMap(\.stringValue)
             let isActive = user["active"] != .boolean(false)
             if var known = try await platform.user(email: email) {

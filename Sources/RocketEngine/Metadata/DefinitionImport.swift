@@ -15,10 +15,10 @@ package struct ImportedUser: Sendable {
 }
 
 package struct DefinitionImport: Sendable {
-    private let entities: [EntityDefinition]
-    private let relations: [RelationDefinition]
-    private let others: [(kind: DefinitionKind, path: String, object: JSONObject)]
-    private let sampleData: JSONObject
+    let entities: [EntityDefinition]
+    let relations: [RelationDefinition]
+    let others: [(kind: DefinitionKind, path: String, object: JSONObject)]
+    let sampleData: JSONObject
     package let users: [ImportedUser]
 
     /// - Parameter box: seals the secrets of the file.
@@ -179,6 +179,11 @@ package struct DefinitionImport: Sendable {
         return summary
     }
 
+    /// What the paths of an entity's violations begin with, by its table.
+    @Sendable func place(ofTable table: String) -> String {
+        entities.firstIndex { $0.table == table }.map { "entities[\($0)]." } ?? ""
+    }
+
     // MARK: rows
 
     /// The sample rows, to be written in the transaction that writes the definitions.
@@ -194,7 +199,7 @@ extension FailureDetail {
     }
 
     /// The detail with the place in the app's definitions replaced by the place in the file.
-    fileprivate func moved(_ places: [String: String]) -> FailureDetail {
+    func moved(_ places: [String: String]) -> FailureDetail {
         guard let field, let end = field.firstIndex(of: "]"), let place = places[String(field[...end])] else {
             return self
         }

@@ -17,7 +17,11 @@ package enum DefinitionTransfer {
         let before = DefinitionsSeen()
         let change = file.change(newID: dependencies.newID)
         let rows = file.rows(now: now, newID: dependencies.newID, counter: counter)
-        let applied = try await app.metadata.apply(now: now, rows: RowsThenUsers(rows: rows, users: users)) {
+        let applied = try await app.metadata.apply(
+            now: now,
+            rows: RowsThenUsers(rows: rows, users: users),
+            place: file.place(ofTable:)
+        ) {
             definitions in
             before.note(definitions)
             return try change(definitions)
@@ -29,6 +33,26 @@ package enum DefinitionTransfer {
             users: users.count
         )
         return (summary, applied.warnings)
+    }
+
+    /// Puts the definitions of a file in the place of those that the app has.
+    ///
+    /// - Parameter isTrial: whether it is only asked what would be done.
+    /// - Throws: 409 and 422, with nothing changed.
+    package static func apply(
+        _ file: DefinitionImport,
+        to app: AppContext,
+        isTrial: Bool,
+        _ box: SecretBox,
+        _ dependencies: EngineDependencies
+    ) async throws -> MetadataChange {
+        let change = file.replacement(box, newID: dependencies.newID)
+        return try await app.metadata.apply(
+            now: dependencies.now(),
+            place: file.place(ofTable:),
+            isTrial: isTrial,
+            change
+        )
     }
 
     /// Hashes the passwords of the users that are not there yet, before the transaction begins.

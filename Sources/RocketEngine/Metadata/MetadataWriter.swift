@@ -18,23 +18,31 @@ package struct MetadataWriter: Sendable {
         self.changed = changed
     }
 
-    /// - Parameter rows: statements that fill the changed tables, made from the new snapshot, run in the same
-    ///   transaction; they are judged by what they give.
+    /// - Parameters:
+    ///   - rows: statements that fill the changed tables, made from the new snapshot, run in the same transaction; they are
+    ///     judged by what they give.
+    ///   - place: what the paths of violations begin with that are about a table.
+    ///   - isTrial: whether all is judged as for a change, and nothing changed.
     /// - Throws: what the change throws; 422 where the definitions or the rows in the tables do not allow it.
     @discardableResult
     package func apply(
         now: Timestamp,
         rows: (any RowImport)? = nil,
+        place: @escaping @Sendable (String) -> String = { _ in "" },
+        isTrial: Bool = false,
         _ change: @escaping Change
     ) async throws -> MetadataChange {
         let script = MetadataScript(
             known: snapshots.current,
             change: change,
             rows: rows,
+            place: place,
+            isTrial: isTrial,
             now: now,
             dialect: database.dialect
         )
         let change = try await database.write(script, mode: .alone)
+        guard !isTrial else { return change }
         snapshots.swap(to: change.snapshot)
         await changed()
         return change
@@ -48,9 +56,13 @@ package struct MetadataWriter: Sendable {
     }
 }
 
-/// A change of the metadata that is in force.
+/// A change of the metadata that is in force, or would be.
 package struct MetadataChange: Sendable {
     package let snapshot: AppSnapshot
+    /// What was there before.
+    package let before: DefinitionSet
+    /// What was done to the tables.
+    package let sql: [String]
     /// What the change did without, and why: constraints that the rows in the tables do not allow; and states that
     /// nothing leads to.
     package let warnings: [String]
@@ -74,11 +86,14 @@ private struct MetadataScript: TransactionScript {
         case changed
         case inspectedKeys
         case constrained
+        case tried
     }
 
     private let known: AppSnapshot
     private let change: MetadataWriter.Change
     private var rows: (any RowImport)?
+    private let place: @Sendable (String) -> String
+    private let isTrial: Bool
     private let now: Timestamp
     private let dialect: SQLDialect
     private let store: DefinitionStore
@@ -89,18 +104,24 @@ private struct MetadataScript: TransactionScript {
     /// The workflows that go.
     private var removed: [StoredDefinition] = []
     private var plan: SchemaPlan?
+    private var facts: [String: TableFacts] = [:]
     private var warnings: [String] = []
+    private var sql: [String] = []
 
     init(
         known: AppSnapshot,
         change: @escaping MetadataWriter.Change,
         rows: (any RowImport)?,
+        place: @escaping @Sendable (String) -> String,
+        isTrial: Bool,
         now: Timestamp,
         dialect: SQLDialect
     ) {
         self.known = known
         self.change = change
         self.rows = rows
+        self.place = place
+        self.isTrial = isTrial
         self.now = now
         self.dialect = dialect
         store = DefinitionStore(dialect)
@@ -133,7 +154,15 @@ private struct MetadataScript: TransactionScript {
             return try constrain(results)
         case .constrained:
             return try fill(results)
+        case .tried:
+            let keys = plan?.foreignKeys.previewWarnings(old, facts, results) ?? []
+            warnings = keys + StateReachability.warnings(from: old, to: snapshot.definitions)
+            return .done(outcome)
         }
+    }
+
+    private var outcome: MetadataChange {
+        MetadataChange(snapshot: snapshot, before: old, sql: sql, warnings: warnings)
     }
 
     private mutating func constrain(_ results: [StatementResult]) throws -> TransactionStep<MetadataChange> {
@@ -142,6 +171,7 @@ private struct MetadataScript: TransactionScript {
         }
         warnings = keys.warnings + StateReachability.warnings(from: old, to: snapshot.definitions)
         state = .constrained
+        sql += keys.steps.map(\.shown)
         // Rows come in any order; whether each names rows that exist is asked at the end.
         let steps = keys.steps + (rows == nil ? [] : [dialect.deferForeignKeys])
         return steps.isEmpty ? try fill([]) : .run(steps)
@@ -150,7 +180,7 @@ private struct MetadataScript: TransactionScript {
     private mutating func fill(_ results: [StatementResult]) throws -> TransactionStep<MetadataChange> {
         let statements = try rows?.next(results, snapshot) ?? []
         guard statements.isEmpty else { return .run(statements) }
-        return .done(MetadataChange(snapshot: snapshot, warnings: warnings))
+        return .done(outcome)
     }
 
     private mutating func inspect(_ definitions: DefinitionSet, _ version: Int64) throws -> TransactionStep<
@@ -158,6 +188,13 @@ private struct MetadataScript: TransactionScript {
     > {
         old = definitions
         let changed = try change(definitions)
+        if changed == definitions, rows == nil {
+            // Nothing for other servers to notice.
+            if version != known.version {
+                snapshot = try SnapshotCompiler.compile(changed, version: version, dialect: dialect)
+            }
+            return .done(outcome)
+        }
         snapshot = try SnapshotCompiler.compile(changed, version: version + 1, dialect: dialect)
         let inspections = SchemaPlan.tablesToInspect(from: old, to: changed, dialect)
         tables = inspections.map(\.table)
@@ -180,10 +217,9 @@ private struct MetadataScript: TransactionScript {
     }
 
     private mutating func planSteps(_ results: [StatementResult]) throws -> TransactionStep<MetadataChange> {
-        var facts: [String: TableFacts] = [:]
         for (table, result) in zip(tables, results) { facts[table] = TableFacts(result) }
         try requireUnused(results.dropFirst(tables.count))
-        let plan = try SchemaPlan.make(from: old, to: snapshot.definitions, facts: facts, dialect)
+        let plan = try SchemaPlan.make(from: old, to: snapshot.definitions, facts: facts, place: place, dialect)
         self.plan = plan
         state = .checked
         return plan.checks.isEmpty ? try runSteps([]) : .run(plan.checks.map(\.statement))
@@ -199,6 +235,13 @@ private struct MetadataScript: TransactionScript {
             }
         }
         guard violations.isEmpty else { throw RequestFailure.validation(violations) }
+        sql = plan.steps.map(\.shown)
+        guard !isTrial else {
+            sql += plan.foreignKeys.preview
+            state = .tried
+            let inspections = plan.foreignKeys.previewInspections(old, facts)
+            return inspections.isEmpty ? try next([]) : .run(inspections)
+        }
         state = .changed
         return .run(plan.steps + store.change(from: old, to: snapshot.definitions, now: now))
     }

@@ -32,6 +32,28 @@ package struct SQLStatement: Sendable, Hashable {
     }
 }
 
+extension SQLStatement {
+    /// The statement with its values in their places, for people to read; it is never run.
+    package var shown: String {
+        var shown = text
+        for (index, bind) in binds.enumerated().reversed() {
+            for mark in ["$\(index + 1)", "?\(index + 1)"] { shown = shown.replacing(mark, with: bind.shown) }
+        }
+        return shown
+    }
+}
+
+extension SQLValue {
+    fileprivate var shown: String {
+        switch self {
+        case .null: "NULL"
+        case .integer(let value): String(value)
+        case .double(let value): String(value)
+        case .text(let text): "'\(text.replacing("'", with: "''"))'"
+        }
+    }
+}
+
 /// In which form a statement's rows are wanted.
 package enum StatementOutput: Sendable, Hashable {
     case none

@@ -1,4 +1,4 @@
-import RocketModel
+package import RocketModel
 
 /// The foreign-key constraints that a change of the metadata makes and removes. A constraint is made where the rows
 /// that are there allow it; where they don't, the change holds all the same and the reason is told.
@@ -55,16 +55,55 @@ package struct ForeignKeyPlan: Sendable {
             if count == 0 {
                 keys.append(key)
             } else {
-                warnings.append(
-                    "\(key.relation): no foreign-key constraint is made, because \(count) rows of \"\(key.table)\""
-                        + " have a \"\(key.column)\" that names no row of \"\(key.parent)\""
-                )
+                warnings.append(Self.warning(key, count))
             }
         }
         switch dialect {
         case .postgres: return (keys.map(added), warnings)
         case .sqlite: return edits(keys, results.dropFirst(made.count), &warnings)
         }
+    }
+
+    /// What the plan would do, for who only asks: the constraints in SQL, on SQLite as what is put into a table's text.
+    package var preview: [String] {
+        let removed = removed.map { "ALTER TABLE \(dialect.quote($0.table)) DROP CONSTRAINT \(dialect.quote($0.name))" }
+        let made = made.map { "ALTER TABLE \(dialect.quote($0.table)) ADD \($0.clause(dialect))" }
+        guard dialect == .sqlite else { return removed + made }
+        return (removed + made).map { "-- in the schema's text: \($0)" }
+    }
+
+    /// Counts rows that would keep constraints from being made, where the tables are there already.
+    ///
+    /// - Parameter facts: of the tables that the change touches; the others are as before.
+    package func previewInspections(_ before: DefinitionSet, _ facts: [String: TableFacts]) -> [SQLStatement] {
+        countable(before, facts).map(danglingRows)
+    }
+
+    /// - Parameter results: what ``previewInspections(_:_:)`` gave.
+    package func previewWarnings(
+        _ before: DefinitionSet,
+        _ facts: [String: TableFacts],
+        _ results: [StatementResult]
+    ) -> [String] {
+        reasons
+            + zip(countable(before, facts), results).compactMap { key, result in
+                let count = result.rows.first?.first?.integerValue ?? 0
+                return count == 0 ? nil : Self.warning(key, count)
+            }
+    }
+
+    private func countable(_ before: DefinitionSet, _ facts: [String: TableFacts]) -> [DesiredSchema.ForeignKey] {
+        let schema = DesiredSchema(before)
+        let isThere = { (table: String, column: String) in
+            facts[table]?.columns[column] != nil
+                || schema.table(table)?.columns.contains { $0.name == column } ?? false
+        }
+        return made.filter { isThere($0.table, $0.column) && isThere($0.parent, $0.parentColumn) }
+    }
+
+    private static func warning(_ key: DesiredSchema.ForeignKey, _ count: Int64) -> String {
+        "\(key.relation): no foreign-key constraint is made, because \(count) rows of \"\(key.table)\""
+            + " have a \"\(key.column)\" that names no row of \"\(key.parent)\""
     }
 
     private func danglingRows(_ key: DesiredSchema.ForeignKey) -> SQLStatement {

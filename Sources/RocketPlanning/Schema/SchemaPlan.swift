@@ -73,15 +73,22 @@ package struct SchemaPlan: Sendable {
         }
     }
 
-    /// - Parameter facts: what ``tablesToInspect(from:to:_:)`` found, without the tables that do not exist.
+    /// - Parameters:
+    ///   - facts: what ``tablesToInspect(from:to:_:)`` found, without the tables that do not exist.
+    ///   - place: what the paths of a table's fields begin with, where they come in a file with others.
     /// - Throws: 422 where a column's type can't become what is asked without losing values.
     package static func make(
         from old: DefinitionSet,
         to new: DefinitionSet,
         facts: [String: TableFacts],
+        place: (String) -> String = { _ in "" },
         _ dialect: SQLDialect
     ) throws(RequestFailure) -> SchemaPlan {
-        var planner = SchemaPlanner(old: old, new: new, facts: facts, dialect: dialect)
+        let places = Dictionary(
+            DesiredSchema(new).tables.map { ($0.name, place($0.name)) },
+            uniquingKeysWith: { first, _ in first }
+        )
+        var planner = SchemaPlanner(old: old, new: new, facts: facts, places: places, dialect: dialect)
         planner.planTables()
         planner.planIndexes()
         guard planner.violations.isEmpty else { throw .validation(planner.violations) }
@@ -99,13 +106,23 @@ private struct SchemaPlanner {
     private let after: DesiredSchema
     private let facts: [String: TableFacts]
     private let dialect: SQLDialect
+    private let places: [String: String]
+    /// What the paths of the table at hand begin with.
+    private var prefix = ""
     private(set) var violations: [FailureDetail] = []
     private(set) var checks: [SchemaCheck] = []
     private(set) var steps: [SQLStatement] = []
     /// Indexes on columns that are made anew: they go first and come back last.
     private var remadeIndexes: [DesiredSchema.Index] = []
 
-    init(old: DefinitionSet, new: DefinitionSet, facts: [String: TableFacts], dialect: SQLDialect) {
+    init(
+        old: DefinitionSet,
+        new: DefinitionSet,
+        facts: [String: TableFacts],
+        places: [String: String],
+        dialect: SQLDialect
+    ) {
+        self.places = places
         before = DesiredSchema(old)
         after = DesiredSchema(new)
         self.facts = facts
@@ -126,6 +143,7 @@ private struct SchemaPlanner {
 
     mutating func planTables() {
         for table in after.tables where before.table(table.name) != table {
+            prefix = places[table.name] ?? ""
             if let existing = facts[table.name] {
                 change(table, existing)
             } else {
@@ -217,7 +235,7 @@ private struct SchemaPlanner {
                     "SELECT count(*) FROM \(dialect.quote(table.name)) WHERE \(condition)",
                     output: .values
                 ),
-                field: field,
+                field: prefix + field,
                 rule: .type,
                 message: { "\($0) rows of the table that is there have a \"\(column.name)\" that is no \(type)" }
             )
@@ -263,7 +281,7 @@ private struct SchemaPlanner {
                     "SELECT count(*) FROM \(dialect.quote(table.name)) WHERE \(deletedAt) IS NOT NULL",
                     output: .values
                 ),
-                field: "soft_delete",
+                field: prefix + "soft_delete",
                 rule: nil,
                 message: { "\($0) rows are marked as deleted and would be back; remove them for good first" }
             )
@@ -276,7 +294,7 @@ private struct SchemaPlanner {
             checks.append(
                 SchemaCheck(
                     statement: SQLStatement("SELECT count(*) FROM \(dialect.quote(table.name))", output: .values),
-                    field: path,
+                    field: prefix + path,
                     rule: .required,
                     message: { "\($0) rows are there already: a new required field needs a \"default\"" }
                 )
@@ -301,7 +319,7 @@ private struct SchemaPlanner {
                     "SELECT count(*) FROM \(dialect.quote(table.name)) WHERE \(name) IS NULL\(empty)",
                     output: .values
                 ),
-                field: "\(path).required",
+                field: prefix + "\(path).required",
                 rule: .required,
                 message: { "\($0) rows have no \"\(column.name)\"" }
             )
@@ -379,6 +397,7 @@ private struct SchemaPlanner {
         let made = after.indexes.filter { !before.indexes.contains($0) || remadeIndexes.contains($0) }
         steps = dropped.map { SQLStatement("DROP INDEX IF EXISTS \(dialect.quote($0.name))") } + steps
         for index in made {
+            prefix = places[index.table] ?? ""
             if index.unique { checkUnique(index) }
             let columns = index.columns.map { spell($0, of: index.table) }.joined(separator: ", ")
             let condition = index.livingOnly ? " WHERE \(dialect.quote(EntityDefinition.deletedAt)) IS NULL" : ""
@@ -424,7 +443,7 @@ private struct SchemaPlanner {
                         + " FROM \(dialect.quote(index.table))\(filter)\(grouping) HAVING count(*) > 1) AS clashes",
                     output: .values
                 ),
-                field: path(of: index),
+                field: prefix + path(of: index),
                 rule: nil,
                 message: { "\($0) rows share a value of \(names)" }
             )
@@ -442,7 +461,7 @@ private struct SchemaPlanner {
     }
 
     private mutating func violate(_ field: String, _ rule: ViolatedRule, _ message: String) {
-        violations.append(FailureDetail(field: field, rule: rule, message: message))
+        violations.append(FailureDetail(field: prefix + field, rule: rule, message: message))
     }
 }
 

@@ -123,16 +123,61 @@ enum MetadataRoutes {
         return Reply(data: .object(DefinitionExport.document(definitions, at: call.services.dependencies.now())))
     }
 
+    /// `?mode=apply` puts the file in the place of what is there, `&dry_run=true` only tells what that would do.
     @Sendable private static func importDefinitions(_ call: Call) async throws -> Reply {
-        try call.refuseParameters()
+        let values = try call.query().values(of: ["mode", "dry_run"])
+        let isApplied = try oneOf("mode", ["add", "apply"], values) == "apply"
+        let isTrial = try oneOf("dry_run", ["false", "true"], values) == "true"
+        guard isApplied || !isTrial else {
+            throw RequestFailure.parameter("dry_run", "\"dry_run\" goes with mode=apply")
+        }
         let payload = try await call.object()
         let file = try DefinitionImport(payload, call.services.secretBox)
         try await CalledPlaces.requireAllowed(inImport: payload, call.services.calls.caller)
+        guard !isApplied else { return try await apply(file, isTrial: isTrial, call) }
         let app = try call.requireApp()
         let (summary, warnings) = try await DefinitionTransfer.run(file, into: app, call.services.dependencies)
         let data: JSONValue = ["message": "Import finished", "summary": .object(summary)]
         guard !warnings.isEmpty else { return Reply(data: data) }
         tell(warnings, app, call)
+        return Reply(data: data, meta: ["warnings": .array(warnings.map(JSONValue.string))])
+    }
+
+    private static func oneOf(_ name: String, _ words: [String], _ values: [String: String]) throws(RequestFailure)
+        -> String
+    {
+        let value = values[name] ?? words[0]
+        guard words.contains(value) else {
+            throw .parameter(name, "\"\(name)\" is \(words.joined(separator: " or ")), not \"\(value)\"")
+        }
+        return value
+    }
+
+    private static func apply(_ file: DefinitionImport, isTrial: Bool, _ call: Call) async throws -> Reply {
+        let app = try call.requireApp()
+        let services = call.services
+        let change = try await DefinitionTransfer.apply(
+            file,
+            to: app,
+            isTrial: isTrial,
+            services.secretBox,
+            services.dependencies
+        )
+        let difference = DefinitionDifference(from: change.before, to: change.snapshot.definitions)
+        let message =
+            if difference.changes.isEmpty {
+                "There is nothing to change"
+            } else {
+                isTrial ? "This would be changed" : "This was changed"
+            }
+        let data: JSONValue = [
+            "message": .string(message), "applied": .boolean(!isTrial),
+            "changes": .array(difference.changes.map(\.json)), "sql": .array(change.sql.map(JSONValue.string)),
+        ]
+        var warnings = change.warnings
+        if file.hasSampleData { warnings.append("sample_data is left out: applying is about definitions; import it") }
+        if !isTrial { tell(warnings, app, call) }
+        guard !warnings.isEmpty else { return Reply(data: data) }
         return Reply(data: data, meta: ["warnings": .array(warnings.map(JSONValue.string))])
     }
 

@@ -32,7 +32,8 @@ struct AppCommand: AsyncParsableCommand {
     struct Clone: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make an app like another one: its definitions and, with --rows, all that is in it.",
-            discussion: "Webhooks of the new app are sent when it is written to. What waits in the other one stays there."
+            discussion:
+                "Webhooks of the new app are sent when it is written to. What waits in the other one stays there."
         )
 
         @OptionGroup var common: CommonOptions

@@ -16,7 +16,7 @@ struct ImportCommand: AsyncParsableCommand {
     var file: String?
 
     func run() async throws {
-        let bytes = try read()
+        let bytes = try definitionFile(file)
         let path = "/api/\(pathSegment(app))/_admin/import"
         let data = try await ControlClient.with(try common.load()) { client in
             try await client.send(.post, path, bytes: bytes)
@@ -24,14 +24,15 @@ struct ImportCommand: AsyncParsableCommand {
         let summary = data.objectValue?["summary"]?.objectValue?.members ?? []
         print("Imported " + summary.map { "\($0.value.jsonText) \($0.name)" }.joined(separator: ", "))
     }
+}
 
-    private func read() throws -> [UInt8] {
-        guard let file, file != "-" else { return [UInt8](FileHandle.standardInput.readDataToEndOfFile()) }
-        guard let data = FileManager.default.contents(atPath: file) else {
-            throw CommandFailure("\(file): the file is not there or can't be read", .badData)
-        }
-        return [UInt8](data)
+/// The bytes of a file, or of standard input.
+func definitionFile(_ file: String?) throws -> [UInt8] {
+    guard let file, file != "-" else { return [UInt8](FileHandle.standardInput.readDataToEndOfFile()) }
+    guard let data = FileManager.default.contents(atPath: file) else {
+        throw CommandFailure("\(file): the file is not there or can't be read", .badData)
     }
+    return [UInt8](data)
 }
 
 struct ExportCommand: AsyncParsableCommand {

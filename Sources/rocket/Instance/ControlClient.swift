@@ -58,6 +58,11 @@ struct ControlClient: Sendable {
     }
 
     func send(_ method: HTTPRequest.Method, _ path: String, bytes: [UInt8]?) async throws -> JSONValue {
+        try await answer(method, path, bytes: bytes)["data"] ?? .null
+    }
+
+    /// - Returns: the whole answer.
+    func answer(_ method: HTTPRequest.Method, _ path: String, bytes: [UInt8]?) async throws -> JSONObject {
         let (status, answer) =
             switch target {
             case .server(let socket): try await sendToServer(method, path, bytes, socket)
@@ -65,7 +70,7 @@ struct ControlClient: Sendable {
             }
         let object = (try? JSONParser.parse(answer))?.objectValue
         guard (200..<300).contains(status) else { throw CommandFailure(Self.words(object, status), .badData) }
-        return object?["data"] ?? .null
+        return object ?? JSONObject()
     }
 
     private func sendToServer(
