@@ -9,7 +9,9 @@ Run it through `Benchmarks/apps.sh`, which starts a PostgreSQL with its own defa
   each opens it, the second does not.
 - Memory is read a second after the start, with nothing asked yet, and with those apps open; `Pss` counts shared pages
   by their share, `RssAnon` what the process has for itself.
-- wrk asks apps of chance for a list over 32 connections. An answer other than 200 and 503 is a failure.
+- wrk asks apps of chance for a list over 32 connections. An answer other than 200 and 503 is a failure. More apps than
+  `database.max_open_apps` are closed and opened all the while; on PostgreSQL more than `database.pool_size` connections
+  are.
 
 The figures are medians over the starts, and over all first or second requests. Linux only: memory comes from /proc.
 """
@@ -187,7 +189,8 @@ def ask_many(options, rocket, names, directory):
     cpu, held = rocket.cpu_seconds() - before, rocket.held()
     return {
         "asking apps of chance: lists a second": run["good"] / run["seconds"],
-        "server CPU a list, µs": cpu / max(1, run["good"]) * 1e6, "p50 ms": run["p50_ms"], "p99 ms": run["p99_ms"], "longest, ms": run["most_ms"], "answers 503": run["unavailable"],
+        "server CPU a list, µs": cpu / max(1, run["good"]) * 1e6, "p50 ms": run["p50_ms"],
+        "p99 ms": run["p99_ms"], "longest, ms": run["most_ms"], "answers 503": run["unavailable"],
         "afterwards: VmRSS MB": held["VmRSS MB"], "afterwards: files": held["files"],
         "most VmRSS MB": rocket.memory_megabytes(),
     }

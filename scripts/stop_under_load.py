@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Stops a Rocket server with SIGTERM while 36 connections are busy, again and again, and judges every request.
+"""Stops a Rocket server with SIGTERM while 38 connections are busy, again and again, and judges every request.
 
     scripts/stop_under_load.py [ROCKET] [--tries 20] [--seed 1]
     PGSAFE=1 scripts/with_postgres.sh scripts/stop_under_load.py --store postgres
 
-32 connections create rows with keys of their own; 2 send their bodies in two parts with a pause between, and 2 read
-slow lists. All go on after the signal until nobody takes their connection. It is a fault where the process does not end
-with 0 within `server.grace_s` and two seconds; where an acknowledged row (201) is gone or differs; where a row is there
-whose request had no answer; where a request that was begun a while before the signal has none, or half of one; where an
-answer is no 2xx, other than 503 to what was sent after the signal; and where a webhook is not told of a row within a
-minute of the next start, or only after a pause as long as that of a retry or a lease. It may be told twice; that is
-counted.
+32 connections create rows with keys of their own; 2 send their bodies in two parts with a pause between, 2 read slow
+lists, and 2 read long answers slowly, as over a long way. All go on after the signal until nobody takes them any more.
+It is a fault where the process does not end with 0 within `server.grace_s` and two seconds; where an acknowledged row
+(201) is gone or differs; where a row is there whose request had no answer; where a request that was begun a while
+before the signal has none, or half of one; where an answer is no 2xx, other than 503 to what was sent after the signal;
+and where a webhook is not told of a row within a minute of the next start, or only after a pause as long as that of a
+retry or a lease. It may be told twice; that is counted.
 """
 import argparse
 import collections
@@ -39,6 +39,8 @@ from webhook_receiver import Receiver
 
 CREATORS, PARTERS, LISTERS = 32, 2, 2
 OLD_ROWS = 10_000
+# A long answer is far more than the kernel takes off the server's hands at once; it is read within three seconds.
+LONG_ROWS, LONG_NOTE, WINDOW, PIECE, PIECE_PAUSE = 100, 150_000, 131_072, 65_536, 0.01
 GRACE, MORE = 10, 2  # seconds: the default of server.grace_s, and what closing may take besides
 PAUSE = 0.3  # seconds between the parts of a body
 RECEIVER_DELAY = 0.05
@@ -50,7 +52,7 @@ JUST_BEFORE = 0.1
 # Each of them sends 16 calls at once, so that the deliveries keep up with the creates.
 LANES = 4
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE)
-CREATE, PARTS, LIST = "create", "create in parts", "list"
+CREATE, PARTS, LIST, LONG = "create", "create in parts", "list", "long list"
 # Outcomes besides a status.
 UNANSWERED, TORN, REFUSED = "unanswered", "torn", "refused"
 ITEM = {
@@ -64,8 +66,11 @@ ITEM = {
         {"name": "note", "type": "text"},
     ],
 }
-OLD = ITEM | {"name": "old", "table": "olds"}
-LIST_QUERY = "filter%5Bnote.contains%5D=ab1c&sort=-note&per_page=100"
+OLD, LONGS = ITEM | {"name": "old", "table": "olds"}, ITEM | {"name": "long", "table": "longs"}
+PATHS = {
+    CREATE: "item", PARTS: "item", LIST: "old?filter%5Bnote.contains%5D=ab1c&sort=-note&per_page=100",
+    LONG: f"long?per_page={LONG_ROWS}",
+}
 
 
 # MARK: requests
@@ -82,25 +87,29 @@ class Request:
 
     @property
     def is_create(self):
-        return self.kind != LIST
+        return self.kind in (CREATE, PARTS)
 
 
 class Wire:
     """A keep-alive connection that tells a missing answer from half of one."""
 
-    def __init__(self, port, token):
-        self.plug = socket.create_connection(("127.0.0.1", port), timeout=GRACE + MORE + 5)
+    def __init__(self, port, token, kind):
+        self.kind, self.plug = kind, socket.socket()
+        self.plug.settimeout(GRACE + MORE + 5)
+        if kind == LONG:
+            self.plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW)
+        self.plug.connect(("127.0.0.1", port))
         self.plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.headers = f"Host: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
 
-    def send(self, method, path, body, pause):
+    def send(self, method, path, body):
         head = f"{method} {path} HTTP/1.1\r\n{self.headers}Content-Length: {len(body)}\r\n\r\n".encode()
-        middle = len(body) // 2 if pause else len(body)
+        middle = len(body) // 2 if self.kind == PARTS else len(body)
         # A server that has hung up may have answered before.
         with contextlib.suppress(OSError):
             self.plug.sendall(head + body[:middle])
-            if pause:
-                time.sleep(pause)
+            if self.kind == PARTS:
+                time.sleep(PAUSE)
                 self.plug.sendall(body[middle:])
 
     def receive(self):
@@ -122,10 +131,12 @@ class Wire:
         return int(received[9:12]), bytes(received[end + 4 : whole])
 
     def read(self, received):
-        more = self.plug.recv(262_144)
+        more = self.plug.recv(PIECE)
         if not more:
             raise ConnectionResetError
         received += more
+        if self.kind == LONG:
+            time.sleep(PIECE_PAUSE)
 
     def close(self):
         self.plug.close()
@@ -134,10 +145,10 @@ class Wire:
 class Load:
     """All connections: each sends until nobody takes it any more."""
 
-    def __init__(self, server, app, seed):
+    def __init__(self, server, app, seed, slow_readers):
         self.port, self.token, self.app, self.seed = server.port, server.sign_in(), app, seed
         self.requests, self.problems = [], []
-        kinds = [CREATE] * CREATORS + [PARTS] * PARTERS + [LIST] * LISTERS
+        kinds = [CREATE] * CREATORS + [PARTS] * PARTERS + [LIST] * LISTERS + [LONG] * slow_readers
         self.threads = [threading.Thread(target=self.work, args=(*place,)) for place in enumerate(kinds)]
 
     def start(self):
@@ -166,20 +177,19 @@ class Load:
     def connect(self, kind, requests):
         begun = time.monotonic()
         try:
-            return Wire(self.port, self.token)
+            return Wire(self.port, self.token, kind)
         except OSError:
             requests.append(Request(kind, begun, outcome=REFUSED, ended=time.monotonic()))
             return None
 
     def exchange(self, wire, kind, draw, requests):
         """One request. Returns whether the connection may be used again."""
-        request = Request(kind, time.monotonic(), None if kind == LIST else self.body(draw))
+        request = Request(kind, time.monotonic())
         requests.append(request)
-        if kind == LIST:
-            wire.send("GET", f"/api/{self.app}/old?{LIST_QUERY}", b"", 0)
-        else:
-            body = json.dumps(request.sent).encode()
-            wire.send("POST", f"/api/{self.app}/item", body, PAUSE if kind == PARTS else 0)
+        if request.is_create:
+            request.sent = self.body(draw)
+        body = json.dumps(request.sent).encode() if request.sent else b""
+        wire.send("POST" if request.sent else "GET", f"/api/{self.app}/{PATHS[kind]}", body)
         request.outcome, answer = wire.receive()
         request.ended = time.monotonic()
         if request.is_create or request.outcome != 200:
@@ -201,15 +211,16 @@ class Load:
 def make_app(server, app, receiver, seed):
     client, draw = Client(server.port, server.sign_in()), random.Random(f"{seed}-old")
     client.call("POST", "/api/_platform/apps", {"name": app}, expect=201)
-    old = [
-        {
-            "id": str(uuid.UUID(int=draw.getrandbits(128), version=4)), "lane": 0,
-            "note": "".join(draw.choices("abc1", k=200)),
-        }
-        for _ in range(OLD_ROWS)
-    ]
-    document = {"version": 1, "entities": [ITEM, OLD], "sample_data": {"old": old}}
-    client.call("POST", f"/api/{app}/_admin/import", document)
+
+    def rows(count, length):
+        notes = ("".join(draw.choices("abc1", k=200)) * (length // 200) for _ in range(count))
+        return [{"id": str(uuid.UUID(int=draw.getrandbits(128), version=4)), "lane": 0, "note": note} for note in notes]
+
+    longs = rows(LONG_ROWS, LONG_NOTE)
+    parts = [{"old": rows(OLD_ROWS, 200)}, {"long": longs[::2]}, {"long": longs[1::2]}]  # a body has its bound
+    for number, part in enumerate(parts):
+        document = {"version": 1, "entities": [] if number else [ITEM, OLD, LONGS], "sample_data": part}
+        client.call("POST", f"/api/{app}/_admin/import", document)
     for lane in range(LANES):
         webhook = {
             "entity": "item", "hook": "after_write", "url": receiver.url(f"/{lane}"),
@@ -238,7 +249,9 @@ def judge_requests(requests, signalled):
         when = f"begun {begun:+.0f} ms and ended {ended:+.0f} ms from the signal"
         is_after, good = request.begun >= signalled, 201 if request.is_create else 200
         if request.outcome == TORN:
-            problems.append(f"{name} has HALF AN ANSWER, {when}: {request.answer[:200]!r}")
+            length = LENGTH.search(request.answer)
+            part = f"{len(request.answer)} bytes, of a body of {length.group(1).decode() if length else '?'}"
+            problems.append(f"{name} has HALF AN ANSWER ({part}), {when}")
         elif request.outcome == REFUSED:
             if not is_after:
                 problems.append(f"{name}: no connection, {when}")
@@ -308,7 +321,6 @@ class Try:
     unanswered: int  # requests that were cut off, and not carried out
     unavailable: int
     stop: float
-    ready: float
     rows: int
     left: int  # rows that nobody had been told of when the process ended
     last: float  # seconds from the restart to the last first delivery
@@ -349,7 +361,7 @@ def run_try(options, directory, seed):
         server = Server(options.rocket, directory, 0, url)
         stack.callback(lambda: server.kill())
         make_app(server, app, receiver, seed)
-        load = Load(server, app, seed)
+        load = Load(server, app, seed, options.slow_readers)
         load.start()
         time.sleep(draw.uniform(0.5, 2))
         if server.process.poll() is not None:
@@ -375,7 +387,7 @@ def run_try(options, directory, seed):
     served = [request for request in load.requests if request.outcome in (200, 201) and request.ended > signalled]
     firsts = [min(copy.at for copy in copies) for copies in arrived.values()]
     return Try(
-        outcomes, outcomes[UNANSWERED], outcomes[503], seconds, server.ready_seconds, len(rows), len(rows.keys() - told),
+        outcomes, outcomes[UNANSWERED], outcomes[503], seconds, len(rows), len(rows.keys() - told),
         max(0, max(firsts, default=0) - restarted), receiver.count - len(arrived),
         sum(request.begun <= signalled for request in served),
         sum(request.begun > signalled for request in served),
@@ -404,6 +416,7 @@ def parse():
     parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--url", default=os.environ.get("TEST_POSTGRES_URL"), help="default: $TEST_POSTGRES_URL")
     parser.add_argument("--tries", type=int, default=20)
+    parser.add_argument("--slow-readers", type=int, default=2, help="of long answers (default: 2)")
     parser.add_argument("--seed", type=int, help="of the first try; the next ones add one each (default: random)")
     options = parser.parse_args()
     if not os.access(options.rocket, os.X_OK):

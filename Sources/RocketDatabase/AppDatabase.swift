@@ -59,8 +59,31 @@ package protocol AppDatabase: Sendable {
     /// - Throws: ``DatabaseFailure``, or what the script throws.
     func write<Script: TransactionScript>(_ script: Script, mode: WriteMode) async throws -> Script.Outcome
 
+    /// How much it has to do now.
+    func load() async -> DatabaseLoad
+
     /// Ends what runs and closes every connection. Later calls fail as unavailable.
     func close() async
+}
+
+/// How busy a database is, as seen from here.
+package struct DatabaseLoad: Sendable, Hashable {
+    package var connections = 0
+    package var busy = 0
+    /// Callers that wait for a connection.
+    package var waiting = 0
+
+    package init(connections: Int = 0, busy: Int = 0, waiting: Int = 0) {
+        self.connections = connections
+        self.busy = busy
+        self.waiting = waiting
+    }
+
+    package mutating func add(_ other: DatabaseLoad) {
+        connections += other.connections
+        busy += other.busy
+        waiting += other.waiting
+    }
 }
 
 extension AppDatabase {

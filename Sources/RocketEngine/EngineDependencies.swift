@@ -9,6 +9,7 @@ package struct EngineDependencies: Sendable {
     /// So many bytes that nobody can guess.
     package var randomBytes: @Sendable (Int) -> [UInt8]
     package var logger: Logger
+    package var metrics = EngineMetrics()
 
     package init(
         now: @escaping @Sendable () -> Timestamp,

@@ -1,3 +1,5 @@
+import Crypto
+import Foundation
 import HTTPTypes
 package import Hummingbird
 import Logging
@@ -13,10 +15,13 @@ package struct RocketResponder: HTTPResponder {
     private let table: RouteTable
     private let services: ServerServices
     private let requestIDs = RequestIDs()
+    private let preflights: RouteMetrics
+    private let elsewhere: RouteMetrics
 
     package init(services: ServerServices) {
         var table = RouteTable()
         SystemRoutes.add(to: &table)
+        MetricsRoutes.add(to: &table)
         BackupRoutes.add(to: &table)
         AuthRoutes.add(to: &table)
         PlatformRoutes.add(to: &table)
@@ -30,11 +35,21 @@ package struct RocketResponder: HTTPResponder {
         let router = Router(context: RocketContext.self, options: .autoGenerateHeadEndpoints)
         let requestIDs = requestIDs
         for route in table.routes {
+            let metrics = RouteMetrics(route.method.rawValue, route.path, services.metrics)
             router.on(RouterPath(route.path), method: route.method) { request, context in
-                await RouteRun(route: route, request: request, context: context, services: services, requestIDs)
-                    .response()
+                await RouteRun(
+                    route: route,
+                    request: request,
+                    context: context,
+                    services: services,
+                    requestIDs,
+                    metrics
+                ).response()
             }
         }
+        preflights = RouteMetrics("OPTIONS", "(preflight)", services.metrics)
+        // Methods and paths that are none of ours are anything that clients make up.
+        elsewhere = RouteMetrics("(any)", "(none)", services.metrics)
         self.router = router.buildResponder()
     }
 
@@ -59,8 +74,14 @@ package struct RocketResponder: HTTPResponder {
         let route = Route(method: request.method, path: request.uri.path, access: .open) { _ in
             Reply(.noContent, headers: headers, body: ByteBuffer())
         }
-        var response = await RouteRun(route: route, request: request, context: context, services: services, requestIDs)
-            .response()
+        var response = await RouteRun(
+            route: route,
+            request: request,
+            context: context,
+            services: services,
+            requestIDs,
+            preflights
+        ).response()
         // RFC 9110 part 8.6: a 204 has no length, and it has nothing that could be of a type.
         response.headers[.contentLength] = nil
         response.headers[.contentType] = nil
@@ -87,8 +108,14 @@ package struct RocketResponder: HTTPResponder {
             reply.headers[.allow] = allow
             return reply
         }
-        return await RouteRun(route: route, request: request, context: context, services: services, requestIDs)
-            .response()
+        return await RouteRun(
+            route: route,
+            request: request,
+            context: context,
+            services: services,
+            requestIDs,
+            elsewhere
+        ).response()
     }
 }
 
@@ -107,13 +134,30 @@ private struct RouteRun {
     private let route: Route
     private let services: ServerServices
     private let requestID: String
+    private let metrics: RouteMetrics
     private var call: Call
 
-    init(route: Route, request: Request, context: RocketContext, services: ServerServices, _ ids: RequestIDs) {
+    init(
+        route: Route,
+        request: Request,
+        context: RocketContext,
+        services: ServerServices,
+        _ ids: RequestIDs,
+        _ metrics: RouteMetrics
+    ) {
         self.route = route
+        self.metrics = metrics
         self.services = services
         requestID = Self.sane(request.headers[.requestID]) ?? ids.next()
-        call = Call(request: request, context: context, services: services)
+        let trace = request.headers[.traceparent].flatMap {
+            TraceContext(traceparent: $0, tracestate: request.headers[.tracestate])
+        }
+        call = Call(
+            request: request,
+            context: context,
+            services: services,
+            trace: trace?.child(UInt64.random(in: .min ... .max))
+        )
     }
 
     /// A client's own id: up to 128 letters, digits, dots, hyphens and underscores.
@@ -138,7 +182,7 @@ private struct RouteRun {
         } catch {
             reply = Reply(failure(for: error))
         }
-        reply.headers[.contentType] = "application/json; charset=utf-8"
+        if reply.headers[.contentType] == nil { reply.headers[.contentType] = "application/json; charset=utf-8" }
         reply.headers[.nosniff] = "nosniff"
         reply.headers[.requestID] = requestID
         if call.principal.map({ !$0.isAnonymous }) ?? false || route.access.isOpenApp || route.path.hasSuffix("/login")
@@ -146,7 +190,10 @@ private struct RouteRun {
         {
             reply.headers[.cacheControl] = "no-store"
         }
-        log(reply.status, since: start)
+        let duration = (ContinuousClock.now - start).components
+        let nanoseconds = duration.seconds * 1_000_000_000 + duration.attoseconds / 1_000_000_000
+        metrics.note(reply.status, nanoseconds: nanoseconds)
+        log(reply.status, microseconds: nanoseconds / 1000)
         return Response(status: reply.status, headers: reply.headers, body: ResponseBody(byteBuffer: reply.body))
     }
 
@@ -155,6 +202,9 @@ private struct RouteRun {
     private mutating func run() async throws -> Reply {
         switch route.access {
         case .open:
+            return try await route.handler(call)
+        case .metrics:
+            try await requireMetrics()
             return try await route.handler(call)
         case .control:
             guard call.context.isControl else { throw RequestFailure.nothingHere }
@@ -170,7 +220,16 @@ private struct RouteRun {
         }
     }
 
-    private mutating func platformPrincipal() async throws -> Principal {
+    private func requireMetrics() async throws {
+        guard let token = services.settings.metricsToken, !call.context.isControl else { return }
+        let given = try bearer()
+        // In a time that does not tell how much of it is right.
+        let isToken = Array(SHA256.hash(data: Data(given.utf8))) == Array(SHA256.hash(data: Data(token.utf8)))
+        guard !isToken else { return }
+        try AccessDecision.requirePlatformAdministrator(try await platformPrincipal())
+    }
+
+    private func platformPrincipal() async throws -> Principal {
         if call.context.isControl { return .control }
         let principal = await services.tokens.principal(
             of: try bearer(),
@@ -313,16 +372,18 @@ private struct RouteRun {
         )
     }
 
-    private func log(_ status: HTTPResponse.Status, since start: ContinuousClock.Instant) {
+    private func log(_ status: HTTPResponse.Status, microseconds: Int64) {
         guard services.logger.logLevel <= .info else { return }
-        let (seconds, attoseconds) = (ContinuousClock.now - start).components
-        let microseconds = seconds * 1_000_000 + attoseconds / 1_000_000_000_000
         var metadata: Logger.Metadata = [
             "request_id": "\(requestID)", "method": "\(route.method.rawValue)", "route": "\(route.path)",
             "status": "\(status.code)",
             "ms": "\(microseconds / 1000).\(String(microseconds % 1000 + 1000).dropFirst())",
         ]
         if let app = call.app { metadata["app"] = "\(app.name)" }
+        if let trace = call.trace {
+            metadata["trace_id"] = "\(trace.traceID)"
+            metadata["span_id"] = "\(trace.spanID)"
+        }
         if let principal = call.principal { metadata["user"] = "\(principal.userID)" }
         services.logger.info("request", metadata: metadata)
     }

@@ -8,12 +8,20 @@ package struct ServerServices: Sendable {
     package let settings: ServerSettings
     package let secretBox: SecretBox
     package let calls: SynchronousCalls
+    package let metrics: PrometheusRegistry
     package var dependencies: EngineDependencies { apps.dependencies }
     package var logger: Logger { apps.dependencies.logger }
 
-    package init(apps: AppRegistry, secrets: Secrets, settings: ServerSettings, caller: any OutsideCaller) {
+    package init(
+        apps: AppRegistry,
+        secrets: Secrets,
+        settings: ServerSettings,
+        caller: any OutsideCaller,
+        metrics: PrometheusRegistry
+    ) {
         self.apps = apps
         self.settings = settings
+        self.metrics = metrics
         secretBox = SecretBox(secrets)
         calls = SynchronousCalls(
             caller: caller,

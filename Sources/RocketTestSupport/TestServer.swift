@@ -99,6 +99,8 @@ package final class TestServer: Sendable {
         let clock = clock
         var dependencies = EngineDependencies.system(logger: .silent)
         dependencies.now = { clock.now() }
+        let metrics = PrometheusRegistry()
+        dependencies.metrics = EngineMetrics(metrics)
         provider = try store.makeProvider(in: directory.url)
         apps = try await AppRegistry(
             provider: provider,
@@ -114,7 +116,13 @@ package final class TestServer: Sendable {
         var calls = DeliverySettings()
         calls.timeout = .milliseconds(1500)
         let deliveries = Deliveries(sender: sender, dependencies: dependencies, settings: calls)
-        let services = ServerServices(apps: apps, secrets: secrets, settings: server, caller: sender)
+        let services = ServerServices(
+            apps: apps,
+            secrets: secrets,
+            settings: server,
+            caller: sender,
+            metrics: metrics
+        )
         var steps = WorkflowSettings()
         steps.timeout = calls.timeout
         let workflows = WorkflowRunner(

@@ -56,7 +56,7 @@ struct WorkflowMachineTests {
             status: instance.status,
             context: instance.context,
             state: instance.state,
-            depth: instance.depth,
+            cause: instance.cause,
             parent: instance.parent,
             entryCount: instance.entryCount + instance.entries.count
         )
@@ -82,7 +82,7 @@ struct WorkflowMachineTests {
             workflowName: "all",
             version: "v",
             context: ["n": .integer(seed)],
-            depth: 1
+            cause: Cause(depth: 1)
         )
         let lead = WorkflowMachine.Person(Principal(userID: "u", email: "", roles: ["lead"]))
         var calls: [WorkflowCall] = []

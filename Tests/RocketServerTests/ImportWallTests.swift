@@ -13,14 +13,16 @@ struct ImportWallTests {
         "RocketExpression": ["RocketModel", "CRE2"],
         "RocketPlanning": ["RocketModel", "RocketExpression"],
         "RocketDatabase": ["RocketModel", "RocketPlanning", "Logging", "GRDB", "GRDBSQLite", "CLibpq", "CEpoll"],
-        "RocketEngine": ["RocketModel", "RocketPlanning", "RocketDatabase", "Logging", "Crypto", "CCrypt"],
+        "RocketEngine": [
+            "RocketModel", "RocketPlanning", "RocketDatabase", "Logging", "CoreMetrics", "Crypto", "CCrypt",
+        ],
         "RocketAutomation": [
             "RocketModel", "RocketPlanning", "RocketDatabase", "RocketEngine", "AsyncHTTPClient", "NIOCore",
             "NIOHTTP1", "NIOPosix", "Crypto", "Logging",
         ],
         "RocketServer": [
             "RocketModel", "RocketPlanning", "RocketEngine", "Hummingbird", "HTTPTypes", "NIOCore", "NIOHTTPTypes",
-            "JWTKit", "Logging",
+            "JWTKit", "Crypto", "Logging", "CoreMetrics",
         ],
         "rocket": [
             "RocketModel", "RocketPlanning", "RocketDatabase", "RocketEngine", "RocketAutomation", "RocketServer",

@@ -328,7 +328,7 @@ struct WebhookTests {
                     body: "{}",
                     idempotencyKey: "wh_1",
                     sealedSecret: nil,
-                    depth: 0,
+                    cause: .none,
                     timeout: .seconds(2)
                 )
             )

@@ -142,7 +142,11 @@ package final class CallSender: OutsideCaller {
         if hasBody { request.headers.replaceOrAdd(name: "Content-Type", value: "application/json") }
         if !request.headers.contains(name: "User-Agent") { request.headers.add(name: "User-Agent", value: "Rocket") }
         request.headers.replaceOrAdd(name: "Idempotency-Key", value: call.idempotencyKey)
-        request.headers.replaceOrAdd(name: "Rocket-Depth", value: String(call.depth + 1))
+        request.headers.replaceOrAdd(name: "Rocket-Depth", value: String(call.cause.depth + 1))
+        if let trace = call.cause.trace {
+            request.headers.replaceOrAdd(name: "traceparent", value: trace.traceparent)
+            if let state = trace.state { request.headers.replaceOrAdd(name: "tracestate", value: state) }
+        }
         let now = now()
         request.headers.replaceOrAdd(name: "webhook-id", value: call.idempotencyKey)
         request.headers.replaceOrAdd(name: "webhook-timestamp", value: String(WebhookSignature.seconds(now)))

@@ -129,7 +129,7 @@ package final class Deliveries: AppWork {
             body: delivery.body,
             idempotencyKey: delivery.idempotencyKey,
             sealedSecret: sealedSecret,
-            depth: delivery.depth,
+            cause: delivery.cause,
             timeout: settings.timeout
         )
         var outcome = problem.map(CallOutcome.failed)
@@ -148,6 +148,7 @@ package final class Deliveries: AppWork {
             milliseconds: (ContinuousClock.now - start).milliseconds,
             chance: Double.random(in: 0..<1)
         )
+        dependencies.metrics.noteDelivery(report.status.rawValue)
         do {
             _ = try await app.database.write(store.report(delivery, call, report, now: now))
         } catch {

@@ -92,7 +92,9 @@ package final class WorkflowRunner: AppWork {
             // A step that has begun ends; a call that was made is told.
             if case .proceed = input, Task.isCancelled { return }
             do {
-                switch try await desk.move(id, input, leaseSeconds: leaseSeconds) {
+                let move = try await desk.move(id, input, leaseSeconds: leaseSeconds)
+                dependencies.metrics.noteTurn()
+                switch move {
                 case .goOn: input = .proceed
                 case .call(let call): input = .called(call, await make(call))
                 case .rest: return
@@ -115,7 +117,7 @@ package final class WorkflowRunner: AppWork {
                 body: JSONValue.object(call.body).jsonText,
                 idempotencyKey: call.key,
                 sealedSecret: nil,
-                depth: call.depth,
+                cause: call.cause,
                 timeout: settings.timeout
             )
         )

@@ -139,6 +139,12 @@ struct PoolMachine {
 
     var sessionCount: Int { sessions.count }
 
+    func load(of id: PoolID) -> DatabaseLoad {
+        guard let pool = pools[id] else { return DatabaseLoad() }
+        let busy = pool.sessions.count { sessions[$0].map { !$0.use.isIdle } ?? false }
+        return DatabaseLoad(connections: pool.sessions.count, busy: busy, waiting: pool.waiting)
+    }
+
     func sessions(of pool: PoolID) -> [SessionID] { pools[pool]?.sessions ?? [] }
 
     // MARK: what happens

@@ -60,6 +60,12 @@ final class PostgresDatabase: AppDatabase {
         return .sharing
     }
 
+    func load() async -> DatabaseLoad {
+        await withCheckedContinuation { continuation in
+            if !reactor.post(.load(pool, continuation)) { continuation.resume(returning: DatabaseLoad()) }
+        }
+    }
+
     func close() async {
         await withCheckedContinuation { continuation in
             if !reactor.post(.close(pool, continuation)) { continuation.resume() }

@@ -10,6 +10,7 @@ final class PostgresReactor: Sendable {
         case open(PoolID, PostgresTarget)
         case submit(any WaitingScript, TransactionMachine.Step, PoolMachine.Lane, PoolID)
         case close(PoolID, CheckedContinuation<Void, Never>)
+        case load(PoolID, CheckedContinuation<DatabaseLoad, Never>)
         case resolved(SessionID, [String])
         case stepped(RunID, attempt: Int, Result<TransactionMachine.Step, any Error>)
         /// What a script has waited for is there.
@@ -90,6 +91,7 @@ final class PostgresReactor: Sendable {
             switch message {
             case .submit(let script, _, _, _): script.fail(DatabaseFailure.unavailable(cause: "the server stops"))
             case .close(_, let continuation), .stop(let continuation): continuation.resume()
+            case .load(_, let continuation): continuation.resume(returning: DatabaseLoad())
             case .open, .resolved, .stepped, .called, .listen: break
             }
         }
@@ -262,6 +264,7 @@ private final class ReactorCore {
         case .close(let pool, let continuation):
             close(pool)
             continuation.resume()
+        case .load(let pool, let continuation): continuation.resume(returning: machine.load(of: pool))
         case .resolved(let id, let addresses): resolved(id, addresses)
         case .stepped(let id, let attempt, let result):
             // The connection may have been lost meanwhile, and the script begun anew.

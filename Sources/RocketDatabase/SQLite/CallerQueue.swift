@@ -14,7 +14,8 @@ final class CallerQueue: Sendable {
         self.waitLimit = waitLimit
     }
 
-    var isEmpty: Bool { state.withLock { $0.waiting.isEmpty } }
+    var isEmpty: Bool { count == 0 }
+    var count: Int { state.withLock { $0.waiting.count } }
 
     func add(_ turns: [any Turn]) {
         let now = ContinuousClock.now

@@ -140,6 +140,15 @@ package final class SQLiteDatabase: AppDatabase {
     /// More writers in one commit gain little and make the first wait longer.
     private static let maximumBatch = 64
 
+    package func load() async -> DatabaseLoad {
+        var load = DatabaseLoad(connections: readers.count + 1, waiting: callers.count)
+        for queue in [reads, writes] {
+            let (busy, waiting) = queue.load
+            load.add(DatabaseLoad(busy: busy, waiting: waiting))
+        }
+        return load
+    }
+
     package func close() async {
         for turn in writes.close() + reads.close() { turn.fail(.unavailable(cause: "the database is closed")) }
         // Whoever closes has waited for requests as long as it would; what still runs rolls back and is told so.

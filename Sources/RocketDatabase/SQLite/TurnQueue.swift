@@ -41,11 +41,13 @@ final class TurnQueue: Sendable {
     }
 
     private let state: Mutex<State>
+    private let workers: Int
     private let limit: Int
     private let waitLimit: Duration
 
     init(workers: Int, limit: Int, waitLimit: Duration) {
         state = Mutex(State(sleeping: Array((0..<workers).reversed())))
+        self.workers = workers
         self.limit = limit
         self.waitLimit = waitLimit
     }
@@ -120,6 +122,11 @@ final class TurnQueue: Sendable {
         }
         for turn in expired { turn.fail(.overloaded) }
         return taken
+    }
+
+    /// How many workers are awake, and how many callers wait.
+    var load: (busy: Int, waiting: Int) {
+        state.withLock { (workers - $0.sleeping.count, $0.waiting.count - $0.head) }
     }
 
     /// Takes no more; gives back those who wait.

@@ -16,6 +16,12 @@ package struct AppStore: Sendable {
         SQLStatement("SELECT \(Self.columns) FROM \"_apps\" ORDER BY \"created_at\", \"name\"", output: .values)
     }
 
+    /// How many there are, and how many have work.
+    package let counts = SQLStatement(
+        "SELECT count(*), count(\"work_due_at\") FROM \"_apps\" WHERE \"status\" = 'active'",
+        output: .values
+    )
+
     package func app(_ name: String) -> SQLStatement {
         statement("SELECT \(Self.columns) FROM \"_apps\" WHERE \"name\" = ", [.text(name)], .values)
     }

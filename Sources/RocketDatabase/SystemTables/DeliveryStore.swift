@@ -13,7 +13,7 @@ package struct ClaimedDelivery: Sendable {
     package let maximumAttempts: Int
     package let backoff: Backoff
     package let idempotencyKey: String
-    package let depth: Int
+    package let cause: Cause
     package let lane: String
     package let fence: Int64
 }
@@ -151,13 +151,13 @@ package struct DeliveryStore: Sendable {
         [
             "id", "webhook_id", "url", "method", "request_headers", "request_body", "attempt", "max_attempts",
             "backoff",
-            "idempotency_key", "depth", "lane", "fence",
+            "idempotency_key", "depth", "lane", "fence", "trace",
         ].map { "\"\($0)\"" }.joined(separator: ", ")
 
     /// Reads what ``claim(lane:limit:now:lease:)`` gave.
     package func claimed(_ result: StatementResult) -> [ClaimedDelivery] {
         result.rows.compactMap { row -> ClaimedDelivery? in
-            guard row.count == 13, let id = row[0].textValue, let url = row[2].textValue,
+            guard row.count == 14, let id = row[0].textValue, let url = row[2].textValue,
                 let method = row[3].textValue, let body = row[5].textValue
             else { return nil }
             return ClaimedDelivery(
@@ -169,7 +169,7 @@ package struct DeliveryStore: Sendable {
                 maximumAttempts: Int(row[7].integerValue ?? 0),
                 backoff: row[8].textValue.flatMap(Backoff.init) ?? .exponential,
                 idempotencyKey: row[9].textValue ?? "",
-                depth: Int(row[10].integerValue ?? 0),
+                cause: Cause(row[10], row[13]),
                 lane: row[11].textValue ?? "",
                 fence: row[12].integerValue ?? 0
             )

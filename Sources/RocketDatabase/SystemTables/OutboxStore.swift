@@ -25,8 +25,7 @@ package struct OutboxStore: Sendable {
         package let backoff: Backoff
         /// The same whenever the call is tried again.
         package let idempotencyKey: String
-        /// How many writes have set each other off before it.
-        package let depth: Int
+        package let cause: Cause
         /// Why it is not sent at all; nil where it is.
         package let problem: String?
 
@@ -41,7 +40,7 @@ package struct OutboxStore: Sendable {
             maximumAttempts: Int,
             backoff: Backoff,
             idempotencyKey: String,
-            depth: Int,
+            cause: Cause,
             problem: String?
         ) {
             self.id = id
@@ -54,7 +53,7 @@ package struct OutboxStore: Sendable {
             self.maximumAttempts = maximumAttempts
             self.backoff = backoff
             self.idempotencyKey = idempotencyKey
-            self.depth = depth
+            self.cause = cause
             self.problem = problem
         }
     }
@@ -69,8 +68,7 @@ package struct OutboxStore: Sendable {
         package let record: JSONObject
         /// `{"id", "roles"}` of the one who set it off.
         package let user: JSONObject
-        /// How many writes have set each other off before it.
-        package let depth: Int
+        package let cause: Cause
 
         package init(
             id: String,
@@ -80,7 +78,7 @@ package struct OutboxStore: Sendable {
             recordID: String,
             record: JSONObject,
             user: JSONObject,
-            depth: Int = 0
+            cause: Cause = .none
         ) {
             self.id = id
             self.name = name
@@ -89,14 +87,15 @@ package struct OutboxStore: Sendable {
             self.recordID = recordID
             self.record = record
             self.user = user
-            self.depth = depth
+            self.cause = cause
         }
     }
 
     package func inserts(_ deliveries: [Delivery], now: Timestamp) -> [SQLStatement] {
         let columns = [
             "id", "webhook_id", "entity", "record_id", "hook", "url", "method", "request_headers", "request_body",
-            "status", "attempt", "max_attempts", "error", "idempotency_key", "lane", "due_at", "depth", "backoff",
+            "status", "attempt", "max_attempts", "error", "idempotency_key", "lane", "due_at", "depth", "trace",
+            "backoff",
             "created_at", "updated_at",
         ]
         let instant = SQLValue.integer(now.microseconds)
@@ -111,7 +110,7 @@ package struct OutboxStore: Sendable {
                     .text(delivery.body), .text(delivery.problem == nil ? "pending" : "failed"), .integer(0),
                     .integer(Int64(delivery.maximumAttempts)), delivery.problem.map(SQLValue.text) ?? .null,
                     .text(delivery.idempotencyKey), .text(delivery.webhookID ?? delivery.call.url),
-                    delivery.problem == nil ? instant : .null, .integer(Int64(delivery.depth)),
+                    delivery.problem == nil ? instant : .null, delivery.cause.storedDepth, delivery.cause.storedTrace,
                     .text(delivery.backoff.rawValue), instant, instant,
                 ]
             }
@@ -123,7 +122,7 @@ package struct OutboxStore: Sendable {
         let columns = [
             "id", "webhook_id", "entity", "record_id", "hook", "url", "method", "request_headers", "request_body",
             "response_status", "response_body", "status", "attempt", "max_attempts", "error", "idempotency_key",
-            "duration_ms", "lane", "depth", "backoff", "created_at", "updated_at",
+            "duration_ms", "lane", "depth", "trace", "backoff", "created_at", "updated_at",
         ]
         let instant = SQLValue.integer(now.microseconds)
         let rows = calls.map { delivery, report -> [SQLValue] in
@@ -136,7 +135,8 @@ package struct OutboxStore: Sendable {
                 .integer(Int64(report.attempt)), .integer(Int64(delivery.maximumAttempts)),
                 report.error.map(SQLValue.text) ?? .null, .text(delivery.idempotencyKey),
                 .integer(report.milliseconds), .text(delivery.webhookID ?? delivery.call.url),
-                .integer(Int64(delivery.depth)), .text(delivery.backoff.rawValue), instant, instant,
+                delivery.cause.storedDepth, delivery.cause.storedTrace, .text(delivery.backoff.rawValue), instant,
+                instant,
             ]
         }
         return dialect.inserts("_webhook_logs", columns, rows, otherwise: " ON CONFLICT (\"id\") DO NOTHING")
@@ -145,12 +145,12 @@ package struct OutboxStore: Sendable {
     package func inserts(_ events: [Event], now: Timestamp) -> [SQLStatement] {
         dialect.inserts(
             "_events",
-            ["id", "event", "payload", "entity", "record_id", "record", "user", "depth", "created_at"],
+            ["id", "event", "payload", "entity", "record_id", "record", "user", "depth", "trace", "created_at"],
             events.map { event in
                 [
                     .text(event.id), .text(event.name), .text(JSONValue.object(event.payload).jsonText),
                     .text(event.entity), .text(event.recordID), .text(JSONValue.object(event.record).jsonText),
-                    .text(JSONValue.object(event.user).jsonText), .integer(Int64(event.depth)),
+                    .text(JSONValue.object(event.user).jsonText), event.cause.storedDepth, event.cause.storedTrace,
                     .integer(now.microseconds),
                 ]
             }

@@ -1,3 +1,4 @@
+import RocketModel
 import RocketPlanning
 
 extension SQLDialect {
@@ -29,4 +30,17 @@ extension SQLDialect {
             return sql.statement()
         }
     }
+}
+
+extension Cause {
+    /// Reads the columns `depth` and `trace`.
+    init(_ depth: SQLValue, _ trace: SQLValue) {
+        self.init(
+            depth: Int(depth.integerValue ?? 0),
+            trace: trace.textValue.flatMap(TraceContext.init(stored:))
+        )
+    }
+
+    var storedDepth: SQLValue { .integer(Int64(depth)) }
+    var storedTrace: SQLValue { trace.map { .text($0.stored) } ?? .null }
 }

@@ -27,6 +27,9 @@ package enum SystemSchema: Sendable {
                 Self.passwordResetTables,
                 Self.deliveryColumns(dialect),
                 Self.workflowTables,
+                ["_webhook_logs", "_events", "_workflow_instances"].map {
+                    "ALTER TABLE \"\($0)\" ADD COLUMN \"trace\" TEXT"
+                },
             ]
         case .management:
             [

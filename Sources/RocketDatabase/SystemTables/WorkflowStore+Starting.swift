@@ -103,7 +103,7 @@ extension WorkflowStore {
         let lock = dialect == .postgres ? " FOR UPDATE SKIP LOCKED" : ""
         return SQLStatement(
             """
-            SELECT "id", "event", "payload", "entity", "record_id", "record", "user", "depth" FROM "_events"
+            SELECT "id", "event", "payload", "entity", "record_id", "record", "user", "depth", "trace" FROM "_events"
             ORDER BY "created_at", "id" LIMIT \(limit)\(lock)
             """,
             output: .values
@@ -114,9 +114,9 @@ extension WorkflowStore {
 
     /// What an event tells workflows that it starts.
     package func event(_ row: [SQLValue]) -> (
-        id: String, name: String, entity: String?, recordID: String?, trigger: JSONObject, depth: Int
+        id: String, name: String, entity: String?, recordID: String?, trigger: JSONObject, cause: Cause
     )? {
-        guard row.count == 8, let id = row[0].textValue, let name = row[1].textValue else { return nil }
+        guard row.count == 9, let id = row[0].textValue, let name = row[1].textValue else { return nil }
         let (entity, recordID) = (row[3].textValue ?? "", row[4].textValue ?? "")
         let trigger: JSONObject = [
             "event": .string(name), "payload": Self.parsed(row[2]), "record": Self.parsed(row[5]),
@@ -125,7 +125,7 @@ extension WorkflowStore {
         ]
         return (
             id, name, entity.isEmpty ? nil : entity, recordID.isEmpty ? nil : recordID, trigger,
-            Int(row[7].integerValue ?? 0)
+            Cause(row[7], row[8])
         )
     }
 }

@@ -38,14 +38,15 @@ package struct WorkflowStore: Sendable {
                 .text(start.problem == nil ? "running" : "failed"), start.entity.map(SQLValue.text) ?? .null,
                 start.recordID.map(SQLValue.text) ?? .null,
                 .text(JSONValue.object(start.problem == nil ? instance.context : JSONObject()).jsonText),
-                .text(JSONValue.object(instance.state).jsonText), .integer(Int64(instance.depth)),
+                .text(JSONValue.object(instance.state).jsonText), instance.cause.storedDepth,
+                instance.cause.storedTrace,
                 instance.parent.map(SQLValue.text) ?? .null, start.problem == nil ? instant : .null,
                 .integer(start.problem == nil ? 0 : 1), instant, instant,
             ]
         }
         let columns = [
             "id", "workflow_id", "workflow_name", "version", "status", "entity", "record_id", "context", "state",
-            "depth", "parent", "due_at", "entry_count", "created_at", "updated_at",
+            "depth", "trace", "parent", "due_at", "entry_count", "created_at", "updated_at",
         ]
         let failed = starts.compactMap { start in
             start.problem.map { problem -> [SQLValue] in
@@ -73,7 +74,7 @@ package struct WorkflowStore: Sendable {
 
     private static let stored = [
         "id", "workflow_id", "workflow_name", "version", "status", "context", "state", "depth", "parent",
-        "entry_count", "due_at",
+        "entry_count", "due_at", "trace",
     ].map { "\"\($0)\"" }.joined(separator: ", ")
 
     /// - Parameter skipsLocked: whether one that somebody else is at counts as absent; else it is waited for.
@@ -87,7 +88,7 @@ package struct WorkflowStore: Sendable {
 
     /// Reads a row of ``locked(_:skipsLocked:)``.
     package func instance(_ row: [SQLValue]) -> (instance: WorkflowInstance, due: Timestamp?)? {
-        guard row.count == 11, let id = row[0].textValue, let workflowID = row[1].textValue,
+        guard row.count == 12, let id = row[0].textValue, let workflowID = row[1].textValue,
             let name = row[2].textValue, let version = row[3].textValue,
             let status = row[4].textValue.flatMap(WorkflowInstance.Status.init)
         else { return nil }
@@ -99,7 +100,7 @@ package struct WorkflowStore: Sendable {
             status: status,
             context: Self.object(row[5]),
             state: Self.object(row[6]),
-            depth: Int(row[7].integerValue ?? 0),
+            cause: Cause(row[7], row[11]),
             parent: row[8].textValue,
             entryCount: Int(row[9].integerValue ?? 0)
         )

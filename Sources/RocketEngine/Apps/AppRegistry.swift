@@ -64,6 +64,7 @@ package final class AppRegistry: Sendable {
     /// The state of the list of apps that the open ones were held against.
     let appsVersion = Mutex<Int64>(0)
     let managementCheck = SharedCheck()
+    let sampler = Sampler()
     /// Whether a database is being copied.
     let isCopying = Mutex(false)
     /// Who is told of apps that have work to do.

@@ -132,7 +132,7 @@ final class AwaitedCallJournal: Sendable {
                     body: call.delivery.body,
                     idempotencyKey: call.delivery.idempotencyKey,
                     sealedSecret: call.sealedSecret,
-                    depth: call.delivery.depth,
+                    cause: call.delivery.cause,
                     timeout: deadline - start,
                     needsWholeAnswer: true
                 )

@@ -21,8 +21,7 @@ struct EventRecorder {
     let newID: @Sendable () -> UniqueID
     let store: OutboxStore
     let workflows: WorkflowStore
-    /// How many writes have set each other off before this one.
-    var depth = 0
+    var cause = Cause.none
     /// The calls that the write waits for.
     private(set) var awaited: [AwaitedCall] = []
 
@@ -32,7 +31,7 @@ struct EventRecorder {
         newID = setting.dependencies.newID
         store = OutboxStore(snapshot.dialect)
         workflows = WorkflowStore(snapshot.dialect)
-        depth = setting.depth
+        cause = setting.cause
     }
 
     private static let tooDeep =
@@ -84,7 +83,7 @@ struct EventRecorder {
                     recordID: "",
                     record: JSONObject(),
                     user: user,
-                    depth: depth
+                    cause: cause
                 )
             },
             now: now
@@ -104,13 +103,13 @@ struct EventRecorder {
             workflowName: workflow.definition.name,
             version: workflow.version,
             context: workflow.context(of: trigger),
-            depth: depth + 1
+            cause: cause.next
         )
         return WorkflowStore.Start(
             instance,
             entity: record.entity,
             recordID: text(record.key),
-            problem: announcement.problem ?? EventDepth.problem(at: depth)
+            problem: announcement.problem ?? EventDepth.problem(at: cause.depth)
                 ?? WorkflowBounds.problem(with: instance.context)
         )
     }
@@ -158,8 +157,8 @@ struct EventRecorder {
             maximumAttempts: maximumAttempts,
             backoff: backoff,
             idempotencyKey: idempotencyKey,
-            depth: depth,
-            problem: problem ?? (depth >= EventDepth.maximum ? Self.tooDeep : nil)
+            cause: cause,
+            problem: problem ?? (cause.depth >= EventDepth.maximum ? Self.tooDeep : nil)
         )
     }
 
@@ -172,7 +171,7 @@ struct EventRecorder {
             recordID: text(record.key),
             record: record.record,
             user: user,
-            depth: depth
+            cause: cause
         )
     }
 

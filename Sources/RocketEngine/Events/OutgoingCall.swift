@@ -7,8 +7,7 @@ package struct OutgoingCall: Sendable {
     package let idempotencyKey: String
     /// What it is signed with, sealed; nil for no signature.
     package let sealedSecret: String?
-    /// How many writes have set each other off before it.
-    package let depth: Int
+    package let cause: Cause
     package let timeout: Duration
     /// Whether an answer that breaks off counts as none; else its status says what matters.
     package let needsWholeAnswer: Bool
@@ -18,7 +17,7 @@ package struct OutgoingCall: Sendable {
         body: String,
         idempotencyKey: String,
         sealedSecret: String?,
-        depth: Int,
+        cause: Cause,
         timeout: Duration,
         needsWholeAnswer: Bool = false
     ) {
@@ -26,7 +25,7 @@ package struct OutgoingCall: Sendable {
         self.body = body
         self.idempotencyKey = idempotencyKey
         self.sealedSecret = sealedSecret
-        self.depth = depth
+        self.cause = cause
         self.timeout = timeout
         self.needsWholeAnswer = needsWholeAnswer
     }

@@ -1,5 +1,5 @@
 import RocketDatabase
-import RocketModel
+package import RocketModel
 package import RocketPlanning
 import Synchronization
 
@@ -10,7 +10,7 @@ package enum BatchWriter {
     package static func run(
         _ batch: BatchRequest,
         access: Access,
-        depth: Int = 0,
+        cause: Cause = .none,
         calls: SynchronousCalls,
         _ dependencies: EngineDependencies,
         in app: AppContext
@@ -23,7 +23,7 @@ package enum BatchWriter {
             dependencies: dependencies,
             slugs: slugs,
             steps: steps,
-            depth: depth
+            cause: cause
         )
         let progress = BatchProgress()
         if access.snapshot.makesWork { await app.expectWork(dependencies) }

@@ -36,8 +36,7 @@ struct OperationSetting: Sendable {
     let slugs: MadeSlugs
     /// What the expressions of the operation may take together.
     var steps = OperationSetting.maximumSteps
-    /// How many writes have set each other off before this one.
-    var depth = 0
+    var cause = Cause.none
 
     static let maximumSteps = 2_000_000
 }

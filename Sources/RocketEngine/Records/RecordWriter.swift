@@ -1,22 +1,21 @@
 import RocketDatabase
-import RocketModel
+package import RocketModel
 package import RocketPlanning
 import Synchronization
 
 /// Runs record operations: one request is one transaction.
 package enum RecordWriter {
-    /// - Parameter depth: how many writes have set each other off before this one.
     /// - Throws: what the operation's plan and its transaction throw; nothing has changed then.
     package static func run(
         _ operation: RecordOperation,
         access: Access,
-        depth: Int = 0,
+        cause: Cause = .none,
         calls: SynchronousCalls,
         _ dependencies: EngineDependencies,
         in app: AppContext
     ) async throws -> OperationOutcome {
         let slugs = MadeSlugs()
-        let setting = OperationSetting(access: access, dependencies: dependencies, slugs: slugs, depth: depth)
+        let setting = OperationSetting(access: access, dependencies: dependencies, slugs: slugs, cause: cause)
         let script = try operation.script(setting)
         if access.snapshot.makesWork { await app.expectWork(dependencies) }
         do {

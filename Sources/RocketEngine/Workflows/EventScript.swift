@@ -45,7 +45,7 @@ struct EventScript: TransactionScript {
     }
 
     private func starts(
-        _ event: (id: String, name: String, entity: String?, recordID: String?, trigger: JSONObject, depth: Int),
+        _ event: (id: String, name: String, entity: String?, recordID: String?, trigger: JSONObject, cause: Cause),
         _ now: Timestamp
     ) -> [WorkflowStore.Start] {
         snapshot.workflows(startedBy: event.name).flatMap { workflow in
@@ -54,7 +54,7 @@ struct EventScript: TransactionScript {
                 event.trigger,
                 entity: event.entity,
                 recordID: event.recordID,
-                depth: event.depth,
+                cause: event.cause,
                 now,
                 dependencies
             )
@@ -67,7 +67,7 @@ struct EventScript: TransactionScript {
         _ trigger: JSONObject,
         entity: String? = nil,
         recordID: String? = nil,
-        depth: Int = 0,
+        cause: Cause = .none,
         _ now: Timestamp,
         _ dependencies: EngineDependencies
     ) -> [WorkflowStore.Start] {
@@ -85,14 +85,15 @@ struct EventScript: TransactionScript {
             workflowName: workflow.definition.name,
             version: workflow.version,
             context: workflow.context(of: trigger),
-            depth: depth + 1
+            cause: cause.next
         )
         return [
             WorkflowStore.Start(
                 instance,
                 entity: entity,
                 recordID: recordID,
-                problem: problem ?? EventDepth.problem(at: depth) ?? WorkflowBounds.problem(with: instance.context)
+                problem: problem ?? EventDepth.problem(at: cause.depth)
+                    ?? WorkflowBounds.problem(with: instance.context)
             )
         ]
     }

@@ -114,7 +114,7 @@ struct InstanceScript: AnnouncingScript {
             guard let (instance, due) = results[0].rows.first.flatMap(store.instance) else { return .done(.absent) }
             if case .proceed = input, due.map({ $0 > now }) ?? true { return .done(.rest) }
             self.instance = instance
-            setting.depth = instance.depth
+            setting.cause = instance.cause
             if let plan = plans.plan(of: instance, setting.access.snapshot) { return try tell(plan) }
             state = .versionRead
             return .run([store.version(instance.workflowID, instance.version)])
@@ -293,13 +293,13 @@ struct InstanceScript: AnnouncingScript {
             workflowName: child.workflow,
             version: workflow?.version ?? "",
             context: child.context,
-            depth: instance.depth + 1,
+            cause: instance.cause.next,
             parent: instance.id
         )
         let problem =
             workflow == nil
             ? "there is no workflow \"\(child.workflow)\" any more"
-            : workflow?.problem ?? EventDepth.problem(at: instance.depth)
+            : workflow?.problem ?? EventDepth.problem(at: instance.cause.depth)
                 ?? WorkflowBounds.problem(with: child.context)
         return WorkflowStore.Start(made, entity: nil, recordID: nil, problem: problem)
     }

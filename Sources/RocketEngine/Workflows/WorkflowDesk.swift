@@ -156,7 +156,7 @@ package struct WorkflowDesk: Sendable {
     /// Sends an event from outside.
     ///
     /// - Throws: 403 where the caller may not, for events that nobody listens for as well.
-    package func send(_ event: String, _ payload: JSONObject, by principal: Principal, depth: Int) async throws {
+    package func send(_ event: String, _ payload: JSONObject, by principal: Principal, cause: Cause) async throws {
         let listeners = app.snapshots.current.workflows(startedBy: event)
         // All of them start, so the caller must be allowed each.
         let mayAll =
@@ -179,7 +179,7 @@ package struct WorkflowDesk: Sendable {
             recordID: "",
             record: JSONObject(),
             user: ["id": .string(principal.userID), "roles": .array(roles)],
-            depth: depth
+            cause: cause
         )
         _ = try await app.database.write(outbox.inserts([row], now: dependencies.now()))
         app.workIsDue()

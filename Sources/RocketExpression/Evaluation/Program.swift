@@ -70,6 +70,7 @@ package final class Program: Sendable {
         do throws(EvaluationFailure) {
             return try step(&run)
         } catch {
+            FaultCount.raise()
             let isOver =
                 run.steps < 0 ? given.0 < Evaluation.stepBudget : run.bytes < 0 && given.1 < Evaluation.memoryBudget
             throw isOver ? Self.spent : error

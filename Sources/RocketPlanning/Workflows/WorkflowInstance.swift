@@ -55,8 +55,7 @@ package struct WorkflowInstance: Sendable {
     package internal(set) var status: Status
     package internal(set) var context: JSONObject
     package internal(set) var tokens: [Token]
-    /// How many writes have set each other off before it.
-    package let depth: Int
+    package let cause: Cause
     /// The instance that waits for this one.
     package let parent: String?
     /// Entries of the history that are new.
@@ -78,7 +77,7 @@ package struct WorkflowInstance: Sendable {
         workflowName: String,
         version: String,
         context: JSONObject,
-        depth: Int,
+        cause: Cause,
         parent: String? = nil
     ) {
         self.id = id
@@ -86,7 +85,7 @@ package struct WorkflowInstance: Sendable {
         self.workflowName = workflowName
         self.version = version
         self.context = context
-        self.depth = depth
+        self.cause = cause
         self.parent = parent
         status = .running
         tokens = []
@@ -141,7 +140,7 @@ package struct WorkflowInstance: Sendable {
         status: Status,
         context: JSONObject,
         state: JSONObject,
-        depth: Int,
+        cause: Cause,
         parent: String?,
         entryCount: Int
     ) {
@@ -151,7 +150,7 @@ package struct WorkflowInstance: Sendable {
             workflowName: workflowName,
             version: version,
             context: context,
-            depth: depth,
+            cause: cause,
             parent: parent
         )
         self.status = status

@@ -225,7 +225,7 @@ package struct WorkflowMachine: Sendable {
         ]
         let token = instance.tokens[index].id
         return .call(
-            WorkflowCall(token: token, fence: fence, key: key, call: call, body: body, depth: instance.depth)
+            WorkflowCall(token: token, fence: fence, key: key, call: call, body: body, cause: instance.cause)
         )
     }
 

@@ -47,7 +47,7 @@ package struct WorkflowCall: Sendable {
     package let call: WebhookCall
     package let body: JSONObject
     /// How many writes have set each other off before it.
-    package let depth: Int
+    package let cause: Cause
 }
 
 /// Another workflow that a step starts.

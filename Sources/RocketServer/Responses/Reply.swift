@@ -32,6 +32,8 @@ struct Reply: Sendable {
 extension HTTPField.Name {
     static let requestID = HTTPField.Name(literal: "X-Request-Id")
     static let depth = HTTPField.Name(literal: "Rocket-Depth")
+    static let traceparent = HTTPField.Name(literal: "traceparent")
+    static let tracestate = HTTPField.Name(literal: "tracestate")
     static let nosniff = HTTPField.Name(literal: "X-Content-Type-Options")
     static let forwardedFor = HTTPField.Name(literal: "X-Forwarded-For")
 

@@ -12,6 +12,8 @@ struct Call: Sendable {
     let services: ServerServices
     /// Set where the route needs a token.
     var principal: Principal?
+    /// The trace that the client has begun, with this request as a part of it; nil for none.
+    let trace: TraceContext?
     /// The app of the path, where the route has one.
     var app: AppContext?
 
@@ -80,8 +82,11 @@ struct Call: Sendable {
         headers[.ifMatch].map(Precondition.init(ifMatch:))
     }
 
+    /// What this request comes of.
+    var cause: Cause { Cause(depth: depth, trace: trace) }
+
     /// How many writes have set each other off before this request: what a call of ours has told whoever sends it.
-    var depth: Int {
+    private var depth: Int {
         // What can't be read counts as the most.
         headers[.depth].map {
             UInt($0).flatMap(Int.init(exactly:)).map { min($0, EventDepth.maximum) } ?? EventDepth.maximum

@@ -98,7 +98,7 @@ enum RecordRoutes {
         let outcome = try await RecordWriter.run(
             RecordOperation(entity: entity, kind: kind, precondition: call.precondition),
             access: try call.access(to: app),
-            depth: call.depth,
+            cause: call.cause,
             calls: call.services.calls,
             call.services.dependencies,
             in: app
@@ -123,7 +123,7 @@ enum RecordRoutes {
         let outcomes = try await BatchWriter.run(
             batch,
             access: try call.access(to: app),
-            depth: call.depth,
+            cause: call.cause,
             calls: call.services.calls,
             call.services.dependencies,
             in: app

@@ -20,6 +20,8 @@ enum RouteAccess: Sendable {
     case appRecords(RecordAction)
     /// A token of the app with the role `admin`, or a platform administrator's.
     case appAdmin
+    /// Anyone, or who has the token of the settings or one of a platform administrator.
+    case metrics
     /// The server's own socket.
     case control
 }

@@ -135,7 +135,7 @@ enum WorkflowRoutes {
             ])
         }
         let payload = try await call.optionalObject()
-        try await desk(call).send(name, payload, by: try principal(call), depth: call.depth)
+        try await desk(call).send(name, payload, by: try principal(call), cause: call.cause)
         return Reply(.accepted, data: ["event": .string(name)])
     }
 }

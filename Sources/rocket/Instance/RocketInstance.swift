@@ -48,7 +48,9 @@ struct RocketInstance: Sendable {
         let directory = URL(fileURLWithPath: configuration.text("database.data_dir") ?? "data", isDirectory: true)
         guard let lock = try DataDirectoryLock(directory: directory) else { return nil }
         do {
-            let dependencies = EngineDependencies.system(logger: logger)
+            let metrics = PrometheusRegistry()
+            var dependencies = EngineDependencies.system(logger: logger)
+            dependencies.metrics = EngineMetrics(metrics)
             let secrets = try await ServerSecrets(configuration).complete {
                 try SecretsFile.stored($0, in: directory, dependencies.randomBytes)
             }
@@ -61,7 +63,7 @@ struct RocketInstance: Sendable {
                 dependencies: dependencies
             )
             let calls = try callSettings(configuration)
-            return RocketInstance(apps, calls, secrets, settings, logger, directory, lock)
+            return RocketInstance(apps, calls, secrets, settings, logger, directory, lock, metrics)
         } catch {
             lock.release()
             throw words(for: error, "\(directory.path): can't start on this directory")
@@ -75,7 +77,10 @@ struct RocketInstance: Sendable {
         _ logger: Logger
     ) async throws -> RocketInstance {
         let chosen = try ServerSecrets(configuration)
-        let dependencies = EngineDependencies.system(logger: logger)
+        let metrics = PrometheusRegistry()
+        var madeDependencies = EngineDependencies.system(logger: logger)
+        madeDependencies.metrics = EngineMetrics(metrics)
+        let dependencies = madeDependencies
         do {
             let apps = try await AppRegistry(
                 provider: try PostgresProvider(settings: store, logger: logger),
@@ -85,7 +90,7 @@ struct RocketInstance: Sendable {
             let secrets = try await chosen.complete { names in
                 try await apps.sharedSecrets(names) { Data(dependencies.randomBytes(32)).base64EncodedString() }
             }
-            return RocketInstance(apps, try callSettings(configuration), secrets, settings, logger, nil, nil)
+            return RocketInstance(apps, try callSettings(configuration), secrets, settings, logger, nil, nil, metrics)
         } catch {
             throw words(for: error, "can't start on PostgreSQL")
         }
@@ -106,7 +111,8 @@ struct RocketInstance: Sendable {
         _ settings: ServerSettings,
         _ logger: Logger,
         _ directory: URL?,
-        _ lock: DataDirectoryLock?
+        _ lock: DataDirectoryLock?,
+        _ metrics: PrometheusRegistry
     ) {
         self.settings = settings
         self.apps = apps
@@ -117,7 +123,13 @@ struct RocketInstance: Sendable {
             now: apps.dependencies.now
         )
         let deliveries = Deliveries(sender: sender, dependencies: apps.dependencies, settings: calls.deliveries)
-        let services = ServerServices(apps: apps, secrets: secrets, settings: settings, caller: sender)
+        let services = ServerServices(
+            apps: apps,
+            secrets: secrets,
+            settings: settings,
+            caller: sender,
+            metrics: metrics
+        )
         let workflows = WorkflowRunner(
             caller: sender,
             calls: services.calls,
@@ -205,6 +217,7 @@ struct RocketInstance: Sendable {
             total: max(1, configuration.whole("database.pool_size") / 2)
         )
         settings.graceSeconds = Int64(configuration.whole("server.grace_s"))
+        settings.metricsToken = configuration.text("metrics.token")
         settings.trustedProxies = try parsed("server.trusted_proxies", of: configuration) { try TrustedProxies($0) }
         settings.crossOrigin = try parsed("server.cors_origins", of: configuration) { try CrossOrigin($0) }
         return settings
