@@ -42,6 +42,8 @@ package enum TestCluster {
         "test_" + directory.lastPathComponent.lowercased().replacing("rocket-test-", with: "").prefix(13)
     }
 
+    package static func managementDatabase(for directory: URL) -> String { prefix(directory) }
+
     package static func settings(for directory: URL) throws -> PostgresSettings {
         var settings = try PostgresSettings(connectionText: try url())
         settings.managementDatabase = prefix(directory)

@@ -124,6 +124,70 @@ import Testing
         }
     }
 
+    /// Runs a test with what tells commands where the data is.
+    private static func onEachStore(
+        _ store: TestStore,
+        _ test: (URL, _ environment: [String: String]) async throws -> Void
+    ) async throws {
+        let directory = try TemporaryDirectory()
+        switch store {
+        case .sqlite: try await test(directory.url, ["ROCKET_DATABASE_DATA_DIR": directory.url.path + "/data"])
+        case .postgres:
+            let name = TestCluster.managementDatabase(for: directory.url)
+            let url = try TestCluster.url().replacing(#/[^/]*$/#, with: name)
+            try await test(directory.url, ["ROCKET_DATABASE_URL": url])
+        }
+        try await store.remove(directory)
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func appsAreComparedAppliedClonedBackedUpAndRestored(store: TestStore) async throws {
+        try await Self.onEachStore(store) { directory, environment in
+            func run(_ arguments: String..., input: String = "") async throws -> RocketProcess.Result {
+                try await RocketProcess.run(arguments, environment: environment, input: input, in: directory)
+            }
+            // On PostgreSQL the databases of apps have one prefix for the whole cluster.
+            let name = "cmd\(UInt32.random(in: .min ... .max))"
+            let helpdesk = TestFiles.root.appendingPathComponent("Sources/rocket/Resources/helpdesk.json").path
+            #expect(try await run("app", "create", name).status == 0)
+            let diff = try await run("diff", name, helpdesk)
+            #expect(diff.status == 2 && diff.output.contains("+ entities ticket"), "\(diff)")
+            #expect(diff.output.contains("CREATE TABLE \"tickets\"") && diff.output.contains("note: sample_data"))
+            let trial = try await run("apply", name, helpdesk, "--dry-run")
+            #expect(trial.status == 0 && trial.output == diff.output)
+            let applied = try await run("apply", name, helpdesk)
+            #expect(applied.status == 0 && applied.output.hasPrefix("This was changed\n"), "\(applied)")
+            let again = try await run("diff", name, helpdesk)
+            #expect(again.status == 0 && again.output.hasPrefix("There is nothing to change\n"), "\(again)")
+            #expect(try await run("import", name, helpdesk).status == 0)
+            #expect(
+                try await run("app", "clone", name, "\(name)b", "--rows").output
+                    == "Made the app \(name)b from \(name)\n"
+            )
+            let exported = try await run("export", name).output
+            let bare = try await run("apply", name, "-", input: "{\"version\": 1}")
+            #expect(
+                bare.status == 0 && bare.output.contains("- entities ticket") && bare.output.contains("  ! "),
+                "\(bare)"
+            )
+            #expect(try await run("apply", name, "-", input: exported).status == 0)
+            let backup = try await run("backup", "kept", name, "\(name)b")
+            #expect(backup.status == 0 && backup.output.contains("2 apps in kept"), "\(backup)")
+            #expect(try await run("backup", "kept", name).status == 65)
+            let taken = try await run("restore", "kept")
+            #expect(taken.status == 65 && taken.errors.contains("already"), "\(taken)")
+            #expect(try await run("app", "delete", name, "--yes").status == 0)
+            #expect(try await run("restore", "kept", name).status == 0)
+            #expect(try await run("restore", "kept", name, "--as", "\(name)c").status == 0)
+            let copy = try await run("export", "\(name)c").output
+            let withoutTime = { (text: String) in text.replacing(/"exported_at":"[^"]*"/, with: "") }
+            #expect(withoutTime(copy) == withoutTime(exported))
+            let nowhere = try await run("restore", "nowhere")
+            #expect(nowhere.status == 65 && nowhere.errors.contains("is no backup"), "\(nowhere)")
+            for suffix in ["", "b", "c"] { #expect(try await run("app", "delete", name + suffix, "--yes").status == 0) }
+        }
+    }
+
     @Test func whatWasAcknowledgedIsThereAfterAKill() async throws {
         try await Self.inDirectory { directory in
             let server = try await RocketProcess.serve(directory)

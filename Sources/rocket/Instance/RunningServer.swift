@@ -28,6 +28,7 @@ enum RunningServer {
             // As in a program that Swift's libraries are linked into: NIO finds the hook by its name.
             logger.warning("tasks do not run on the event loops, which costs a third of the speed")
         }
+        raiseFileLimit()
         guard let instance = try await RocketInstance.open(configuration, logger: logger) else {
             let directory = configuration.text("database.data_dir") ?? ""
             throw CommandFailure(
@@ -44,6 +45,22 @@ enum RunningServer {
         await instance.close()
         logger.notice("stopped")
     }
+
+    /// As many files as the system lets this process have: each open app takes some, and each connection one. The lower
+    /// limit that shells set is for programs that use select(2).
+    private static func raiseFileLimit() {
+        var limit = rlimit()
+        guard getrlimit(fileLimit, &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
+        limit.rlim_cur = limit.rlim_max
+        // Where it is refused the old limit holds.
+        _ = setrlimit(fileLimit, &limit)
+    }
+
+    #if canImport(Glibc)
+        private static let fileLimit = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    #else
+        private static let fileLimit = RLIMIT_NOFILE
+    #endif
 
     private static func makeLogger(_ configuration: LoadedConfiguration, _ sink: LogSink) -> Logger {
         let now = EngineDependencies.system(logger: Logger(label: "rocket")).now
