@@ -101,10 +101,10 @@ def make_app(server, app, papers, seed):
 
 
 def rows_of(client, app, name):
-    """All rows by their keys, each as a list of its members, with the digits of its numbers."""
+    """All rows by their keys, in whose order a list is, with the digits of their numbers."""
     rows, last = {}, "00000000-0000-0000-0000-000000000000"
     while True:
-        response = client.send("GET", f"/api/{app}/{name}?sort=id&per_page=100&count=none&filter%5Bid.gt%5D={last}")
+        response = client.send("GET", f"/api/{app}/{name}?per_page=100&count=none&filter%5Bid.gt%5D={last}")
         text = response.read()
         if response.status != 200:
             raise RoundFailure(f"GET {app}/{name}: {response.status} {text[:300].decode(errors='replace')}")
@@ -443,8 +443,7 @@ def main():
             good.append(result)
             shutil.rmtree(directory)
             print(f"try {number + 1} (seed {seed}): " + "\n  ".join(describe(*result)), flush=True)
-    if good:
-        print(summary(options.store, good, options.tries))
+    print(summary(options.store, good, options.tries) if good else f"{options.store}: no try was good")
     sys.exit(0 if len(good) == options.tries else 1)
 
 

@@ -17,7 +17,11 @@ package enum RocketApplication {
             server: .http1(
                 configuration: .init(
                     additionalChannelHandlers: [
-                        ConnectionDeadlines(headSeconds: settings.headSeconds, bodySeconds: settings.bodySeconds)
+                        FlushBeforeClose(
+                            limit: .seconds(settings.headSeconds),
+                            limitAtStop: .seconds(settings.graceSeconds)
+                        ),
+                        ConnectionDeadlines(headSeconds: settings.headSeconds, bodySeconds: settings.bodySeconds),
                     ]
                 )
             ),

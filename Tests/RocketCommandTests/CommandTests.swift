@@ -208,6 +208,45 @@ import Testing
         }
     }
 
+    @Test func aLongAnswerThatIsReadSlowlyIsWholeThoughTheServerStops() async throws {
+        try await Self.inDirectory { directory in
+            let made = try await RocketProcess.run(
+                ["app", "create", "long", "--data-dir", directory.path],
+                in: directory
+            )
+            #expect(made.status == 0, "\(made)")
+            let row =
+                "{\"id\": \"10000000-0000-0000-0000-0000000000%02d\", \"text\": \"\(String(repeating: "x", count: 90_000))\"}"
+            let rows = (0..<90).map { row.replacing("%02d", with: String($0 + 10)) }.joined(separator: ",")
+            let file = """
+                {"version": 1, "entities": [{"name": "page", "table": "pages",
+                "primary_key": {"field": "id", "type": "uuid", "generated": true},
+                "fields": [{"name": "id", "type": "uuid"}, {"name": "text", "type": "text"}]}],
+                "permissions": [{"entity": "page", "action": "read", "roles": ["anonymous"]}],
+                "sample_data": {"page": [\(rows)]}}
+                """
+            let imported = try await RocketProcess.run(
+                ["import", "long", "--data-dir", directory.path],
+                input: file,
+                in: directory
+            )
+            #expect(imported.status == 0, "\(imported)")
+            let server = try await RocketProcess.serve(directory)
+            let request = "GET /api/long/page?per_page=100 HTTP/1.1\r\nHost: x\r\n\r\n"
+            let reader = try SlowReader(port: server.port, request)
+            #expect(try await reader.read(atLeast: 100_000).starts(with: "HTTP/1.1 200".utf8))
+            server.send(SIGTERM)
+            try await Task.sleep(for: .milliseconds(500))
+            let answer = try await reader.readToEnd()
+            #expect(try await server.waitForEnd() == 0)
+            let text = String(decoding: answer, as: UTF8.self)
+            let head = try #require(text.range(of: "\r\n\r\n"))
+            let length = text[..<head.lowerBound].lowercased().split(separator: "\r\n")
+                .first { $0.hasPrefix("content-length:") }.flatMap { Int($0.dropFirst(16)) }
+            #expect(length ?? 0 > 8_000_000 && text[head.upperBound...].utf8.count == length)
+        }
+    }
+
     @Test func oneProcessOwnsADataDirectory() async throws {
         try await Self.inDirectory { directory in
             let server = try await RocketProcess.serve(directory)

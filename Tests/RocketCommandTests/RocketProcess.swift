@@ -96,6 +96,11 @@ struct RocketProcess {
 
     var logText: String { log.value }
 
+    var port: UInt16 {
+        let text = log.value
+        return text.firstMatch(of: #/listening on http://127\.0\.0\.1:([0-9]+)/#).flatMap { UInt16($0.1) } ?? 0
+    }
+
     func send(_ signal: Int32) {
         kill(process.processIdentifier, signal)
     }
@@ -109,10 +114,58 @@ struct RocketProcess {
     }
 
     /// Waiting for a process blocks, and the threads of tasks are few.
-    private static func onThread<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value
-    {
+    static func onThread<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
             Thread.detachNewThread { continuation.resume(with: Swift.Result(catching: work)) }
         }
+    }
+}
+
+/// A client that takes its time: a connection with a small window, read piece by piece.
+struct SlowReader: Sendable {
+    private let descriptor: Int32
+
+    init(port: UInt16, _ request: String) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var size: Int32 = 32_768
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let connected = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        let bytes = Array(request.utf8)
+        guard connected == 0, write(descriptor, bytes, bytes.count) == bytes.count else {
+            throw TestFailure("can't connect to \(port)")
+        }
+    }
+
+    private final class Bytes: Sendable {
+        let all = Mutex<[UInt8]>([])
+    }
+
+    private let bytes = Bytes()
+
+    /// - Returns: all that has been read by now.
+    func read(atLeast count: Int) async throws -> [UInt8] {
+        try await RocketProcess.onThread { [descriptor, bytes] in
+            var piece = [UInt8](repeating: 0, count: 65_536)
+            while bytes.all.withLock({ $0.count }) < count {
+                let got = Foundation.read(descriptor, &piece, piece.count)
+                guard got > 0 else { break }
+                bytes.all.withLock { $0 += piece[..<got] }
+            }
+            return bytes.all.withLock { $0 }
+        }
+    }
+
+    func readToEnd() async throws -> [UInt8] {
+        let all = try await read(atLeast: .max)
+        close(descriptor)
+        return all
     }
 }

@@ -20,7 +20,7 @@ struct AppRegistryTests {
     }
 
     /// Makes a database one that can't be opened, and gives what mends it.
-    private static func breakDatabase(of name: String, _ server: TestServer, _ store: TestStore) async throws
+    static func breakDatabase(of name: String, _ server: TestServer, _ store: TestStore) async throws
         -> () async throws -> Void
     {
         switch store {

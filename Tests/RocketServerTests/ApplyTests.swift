@@ -1,4 +1,5 @@
 import HTTPTypes
+import RocketAutomation
 import RocketModel
 import RocketTestSupport
 import Testing
@@ -56,7 +57,12 @@ struct ApplyTests {
             let app = try await server.makeApp("desk")
             let trial = try await Self.apply(app, file, isTrial: true)
             #expect(trial.status == 200 && trial["data"]["applied"] == false, "\(trial)")
-            #expect(trial["data"]["sql"].array.contains { $0.string?.hasPrefix("CREATE TABLE \"tickets\"") ?? false })
+            #expect(
+                trial["data"]["sql"].array.contains {
+                    $0["text"].string?.hasPrefix("CREATE TABLE \"tickets\"") ?? false
+                }
+            )
+            #expect(trial["data"]["sql"].array.allSatisfy { $0["risk"].isNull }, "\(trial)")
             #expect(try await app.get("_admin/entities")["data"].array.isEmpty)
             let applied = try await Self.apply(app, file)
             #expect(applied.status == 200 && applied["data"]["applied"] == true, "\(applied)")
@@ -98,6 +104,10 @@ struct ApplyTests {
             let applied = try await Self.apply(app, .object(file))
             #expect(applied["data"]["changes"] == trial["data"]["changes"], "\(applied)")
             #expect(applied["data"]["sql"] == trial["data"]["sql"])
+            let update = applied["data"]["sql"].array.first {
+                $0["text"].string?.hasPrefix("UPDATE \"tickets\"") ?? false
+            }
+            #expect(update?["risk"] == "writes every row of the table")
             #expect(
                 Self.changes(applied).filter { !$0.hasPrefix("rules") } == [
                     "entities ticket change", "entities article add",
@@ -192,6 +202,48 @@ struct ApplyTests {
             #expect(
                 trial["meta"] == applied["meta"] && trial["meta"]["warnings"][0].string?.contains("2 rows") ?? false
             )
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func theTypeOfAKeyOfARelationStays(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let app = try await server.makeApp()
+            let unique: JSONValue = ["name": "code", "type": "int", "unique": true]
+            try await app.makeEntity("parent", fields: [unique])
+            try await app.makeEntity("child", fields: [["name": "ref", "type": "int"]])
+            let relation: JSONValue = [
+                "name": "child_parent", "type": "one_to_many", "source": "parent", "target": "child",
+                "source_key": "code", "target_key": "ref", "on_delete": "restrict",
+            ]
+            #expect(try await app.post("_admin/relations", relation).status == 201)
+            let before = try await Self.export(app)
+            for type in ["bigint", "float", "decimal", "string"] {
+                var file = Self.changing(before, "parent") { Self.field(&$0, "code") { $0["type"] = .string(type) } }
+                file = Self.changing(file.objectValue ?? [:], "child") {
+                    Self.field(&$0, "ref") { $0["type"] = .string(type) }
+                }
+                for isTrial in [true, false] {
+                    let answer = try await Self.apply(app, file, isTrial: isTrial)
+                    #expect(answer.status == 422 && answer.text.contains("child_parent"), "\(type): \(answer)")
+                }
+            }
+            #expect(try await Self.export(app) == before)
+        }
+    }
+
+    @Test func addressesInAnEnvelopeAreJudgedToo() async throws {
+        try await TestServer.run(.sqlite, addresses: CallAddresses(refusesInner: true)) { server in
+            let app = try await server.makeApp()
+            try await app.makeEntity("thing", fields: [["name": "n", "type": "int"]])
+            var file = try await Self.export(app)
+            file["webhooks"] = [["entity": "thing", "url": "http://169.254.169.254/latest"]]
+            for query in ["", "?mode=apply"] {
+                for body in [JSONValue.object(file), ["data": .object(file)]] {
+                    let answer = try await app.post("_admin/import\(query)", body)
+                    #expect(answer.status == 422 && answer.details == ["webhooks[0].url type"], "\(answer)")
+                }
+            }
         }
     }
 

@@ -1,7 +1,9 @@
 import Foundation
 import HTTPTypes
+import RocketDatabase
 import RocketEngine
 import RocketModel
+import RocketPlanning
 import RocketTestSupport
 import Testing
 
@@ -324,6 +326,90 @@ struct CopyTests {
                 let app = try await Self.signIn(server, "till")
                 #expect(try await app.get("counted")["meta"]["total"] == 60)
                 _ = try await server.login("_platform", "op@x.example", "operator1")
+            }
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func aBrokenAppKeepsNoOtherFromBeingCopied(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            for name in ["broken", "whole"] { _ = try await server.makeApp(name) }
+            server.clock.advance(seconds: 600)
+            await server.apps.closeIdleApps()
+            _ = try await AppRegistryTests.breakDatabase(of: "broken", server, store)
+            try await Self.inFolder { folder in
+                let named = try await Self.backUp(server, folder, ["broken"])
+                #expect(named.status == 503 && !FileManager.default.fileExists(atPath: folder), "\(named)")
+                let all = try await Self.backUp(server, folder)
+                #expect(all.status == 201 && all["data"]["apps"].array.map { $0["name"] } == ["whole"], "\(all)")
+                #expect(all["data"]["failures"][0].string?.hasPrefix("broken: ") == true)
+                let restored = try await Self.restore(server, folder, ["as": "again"])
+                #expect(restored.status == 201, "\(restored)")
+                let files = try FileManager.default.subpathsOfDirectory(atPath: folder)
+                #expect(files.filter { $0.hasSuffix(".copy") } == ["apps/whole.copy"])
+                let beside = URL(fileURLWithPath: folder).deletingLastPathComponent().path
+                #expect(try FileManager.default.contentsOfDirectory(atPath: beside) == ["copy"], "nothing is left over")
+            }
+        }
+    }
+
+    @Test func whatOnlyPgDumpCopiesIsRefusedAndLeavesNothing() async throws {
+        try await TestServer.run(.postgres) { server in
+            let app = try await server.makeApp("source")
+            try await app.makeEntity("thing", fields: [["name": "n", "type": "int"]])
+            let own = try await server.provider.open(server.provider.databaseName(ofApp: "source"))
+            for (make, remove, words) in [
+                ("CREATE TYPE mood AS ENUM ('a')", "DROP TYPE mood", "things_rows.feeling"),
+                (
+                    "CREATE FUNCTION half(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 / 2'",
+                    "DROP FUNCTION half", "half"
+                ),
+            ] {
+                let isType = make.contains("TYPE")
+                let use =
+                    isType ? "ALTER TABLE thing_rows ADD feeling mood" : "CREATE INDEX halves ON thing_rows (half(n))"
+                let end = isType ? "ALTER TABLE thing_rows DROP feeling" : "DROP INDEX halves"
+                _ = try await own.write([SQLStatement(make)], mode: .alone)
+                _ = try await own.write([SQLStatement(use)], mode: .alone)
+                let answer = try await Self.clone(server, ["name": "copy", "from": "source", "rows": true])
+                #expect(answer.status == 409 && answer.text.contains("pg_dump"), "\(words): \(answer)")
+                #expect(try await server.provider.exists(server.provider.databaseName(ofApp: "copy")) == false)
+                _ = try await own.write([SQLStatement(end)], mode: .alone)
+                _ = try await own.write([SQLStatement(remove)], mode: .alone)
+            }
+            #expect(try await Self.clone(server, ["name": "copy", "from": "source", "rows": true]).status == 201)
+            let drafts = SQLStatement(
+                "SELECT datname FROM pg_database WHERE datname LIKE current_database() || '%~%'",
+                output: .values
+            )
+            #expect(try await server.apps.management.read([drafts])[0].rows.isEmpty)
+            await own.close()
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func rowsLargerThanAPieceAndManySmallOnesAreCopied(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let app = try await server.makeApp("large")
+            try await app.makeEntity(
+                "page",
+                fields: [["name": "text", "type": "text"], ["name": "n", "type": "int"]]
+            )
+            var rows: [JSONValue] = []
+            for n in 0..<4500 {
+                let length = n % 700 == 0 ? 1_500_000 : n % 50 == 0 ? 20_000 : 3
+                rows.append(["n": .integer(n), "text": .string(String(repeating: "\u{1F680}\"\n", count: length / 6))])
+            }
+            for chunk in stride(from: 0, to: rows.count, by: 500).map({ Array(rows[$0..<min($0 + 500, rows.count)]) }) {
+                let answer = try await app.post("_admin/import", ["sample_data": ["page": .array(chunk)]])
+                #expect(answer.status == 200, "\(answer.text.prefix(300))")
+            }
+            #expect(try await Self.clone(server, ["name": "copy", "from": "large", "rows": true]).status == 201)
+            let copy = try await Self.signIn(server, "copy")
+            #expect(try await copy.get("page?per_page=1")["meta"]["total"] == 4500)
+            for n in [0, 1, 50, 699, 700, 1999, 2000, 2001, 4200, 4499] {
+                let query = "page?filter[n]=\(n)&fields=id,text,n"
+                #expect(try await copy.get(query).bytes == app.get(query).bytes, "\(n)")
             }
         }
     }

@@ -516,13 +516,18 @@ private final class ReactorCore {
         step(id, script) { try script.begin() }
     }
 
-    /// Runs a step of the script: here where it is short, elsewhere where it may compile an app's metadata.
+    /// Runs a step of the script: here where it is short, elsewhere where it may compile an app's metadata or copy rows.
     private func step(
         _ id: RunID,
         _ script: any WaitingScript,
         _ body: @escaping @Sendable () throws -> TransactionMachine.Step
     ) {
-        if case .alone = script.mode, let attempt = runs[id]?.machine.attempts {
+        let isLong =
+            switch script.mode {
+            case .alone, .snapshot: true
+            case .read, .write, .bare: false
+            }
+        if isLong, let attempt = runs[id]?.machine.attempts {
             DispatchQueue.global().async { [reactor] in
                 reactor.post(.stepped(id, attempt: attempt, Result(catching: body)))
             }

@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import RocketDatabase
 package import RocketModel
 import RocketPlanning
@@ -9,11 +10,16 @@ import RocketPlanning
 /// What a backup or a restoration has done.
 package struct BackupReport: Sendable {
     package var apps: [JSONObject] = []
+    /// What could not be copied, and why.
+    package var failures: [String] = []
     /// What whoever asked for it should know.
     package var warnings: [String] = []
 
     package var json: JSONValue {
-        ["apps": .array(apps.map(JSONValue.object)), "warnings": .array(warnings.map(JSONValue.string))]
+        [
+            "apps": .array(apps.map(JSONValue.object)), "failures": .array(failures.map(JSONValue.string)),
+            "warnings": .array(warnings.map(JSONValue.string)),
+        ]
     }
 }
 
@@ -25,17 +31,22 @@ extension AppRegistry {
     ///   then there is no folder.
     package func backUp(_ names: [String]?, to path: String) async throws -> BackupReport {
         var apps: [StoredApp] = []
-        if let names {
-            for name in names { apps.append(try await app(name)) }
-        } else {
-            apps = try await all()
-        }
+        for name in names ?? [] { apps.append(try await app(name)) }
+        if names == nil { apps = try await all() }
         return try await takingTurns {
             let folder = BackupFolder(path: path)
-            let draft = try await folder.begin()
+            let draft = try await folder.begin(dependencies.randomBytes(6))
             do {
                 var report = BackupReport()
-                for app in apps { try await backUp(app, to: draft, &report) }
+                for app in apps {
+                    do {
+                        try await backUp(app, to: draft, &report)
+                    } catch let failure as RequestFailure where names == nil {
+                        // One that is broken keeps no other from being copied.
+                        await draft.removeFile(of: app.name)
+                        if failure.code != .appNotFound { report.failures.append("\(app.name): \(failure.message)") }
+                    }
+                }
                 let users = names == nil ? try await platformUsers() : nil
                 try await draft.finish(manifest(of: report, users), as: folder)
                 return report
@@ -48,7 +59,12 @@ extension AppRegistry {
 
     private func backUp(_ app: StoredApp, to folder: BackupFolder, _ report: inout BackupReport) async throws {
         let leftOut = try await withApp(app.name, isUse: false) { context in
-            try await provider.backUp(context.stored.databaseName, to: folder.file(of: app.name).path)
+            do {
+                return try await provider.backUp(context.stored.databaseName, to: folder.file(of: app.name).path)
+            } catch let failure as DatabaseFailure {
+                dependencies.logger.error("the app \(app.name) can't be copied", metadata: ["cause": "\(failure)"])
+                throw RequestFailure.unavailable("The database of this app can't be copied; the log has the cause")
+            }
         }
         report.warnings += leftOut.map { "\(app.name): \($0) is not in the copy; it is not Rocket's" }
         let digest = try await folder.digest(of: app.name)
@@ -99,16 +115,35 @@ extension AppRegistry {
         try await requireFree(chosen.map { newName ?? $0.name })
         var sizes: [Int] = []
         for app in chosen { sizes.append(try await requireWhole(app, in: folder)) }
-        var report = BackupReport()
-        for (app, size) in zip(chosen, sizes) {
-            let name = newName ?? app.name
-            let origin = AppOrigin.file(path: folder.file(of: app.name).path, keepsWork: name == app.name)
-            _ = try await create(name: name, displayName: app.displayName, driver: nil, from: origin)
-            report.apps.append(["name": .string(name), "bytes": .integer(size)])
-            report.warnings += try await unopened(name, box)
+        let files = zip(chosen, sizes)
+        return try await takingTurns {
+            // First, so that a restoration which stops in the middle can be gone on with app by app.
+            if names == nil, newName == nil { try await restoreUsers(manifest) }
+            var report = BackupReport()
+            for (app, size) in files {
+                let name = newName ?? app.name
+                let origin = AppOrigin.file(path: folder.file(of: app.name).path, keepsWork: name == app.name)
+                do {
+                    try await restore(name, app.displayName, from: origin)
+                } catch let failure as RequestFailure where chosen.count > 1 {
+                    report.failures.append("\(name): \(failure.message)")
+                    continue
+                }
+                report.apps.append(["name": .string(name), "bytes": .integer(size)])
+                report.warnings += try await unopened(name, box)
+            }
+            return report
         }
-        if names == nil, newName == nil { try await restoreUsers(manifest) }
-        return report
+    }
+
+    private func restore(_ name: String, _ displayName: String, from origin: AppOrigin) async throws {
+        try checkNew(name: name, displayName: displayName, driver: nil)
+        do {
+            _ = try await createUnhindered(name: name, displayName: displayName, from: origin)
+        } catch let failure as DatabaseFailure {
+            dependencies.logger.error("the app \(name) can't be restored", metadata: ["cause": "\(failure)"])
+            throw RequestFailure.unavailable("A database can't be made of the copy; the log has the cause")
+        }
     }
 
     private struct BackedUpApp {

@@ -23,7 +23,7 @@ extension AppRegistry {
 
     private static let renewal = Duration.seconds(60)
 
-    /// Runs what may take longer than a lease; where the lease is lost meanwhile, it is cancelled.
+    /// Runs what may take longer than a lease. Where the lease is lost meanwhile, what comes of it is not used.
     func keepingLease<Value: Sendable>(
         on app: StoredApp,
         _ lease: inout Timestamp,
@@ -36,7 +36,12 @@ extension AppRegistry {
             group.addTask {
                 while true {
                     do { try await Task.sleep(for: Self.renewal) } catch { return nil }
-                    held.value = try await self.renewed(held.value, on: app)
+                    do {
+                        held.value = try await self.renewed(held.value, on: app)
+                    } catch is DatabaseFailure where held.value > self.dependencies.now() {
+                        // The lease still holds, and there is time to try again.
+                        continue
+                    }
                 }
             }
             defer { group.cancelAll() }
@@ -62,14 +67,14 @@ extension AppRegistry {
         let store = CopyStore(database.dialect)
         let now = dependencies.now()
         guard !keepsWork else {
-            _ = try await database.write(store.endSessions + store.takeWorkUp(now: now))
+            _ = try await database.write(store.endSessions + store.takeWorkUp(now: now), mode: .alone)
             return
         }
-        _ = try await database.write(store.endSessions + store.dropWork(now: now))
+        _ = try await database.write(store.endSessions + store.dropWork(now: now), mode: .alone)
         while true {
             let running = try await database.read([store.runningInstances])[0].rows.compactMap { $0.first?.textValue }
             guard !running.isEmpty else { return }
-            _ = try await database.write(WorkflowStore(database.dialect).abandon(running, now: now))
+            _ = try await database.write(WorkflowStore(database.dialect).abandon(running, now: now), mode: .alone)
         }
     }
 }

@@ -44,7 +44,7 @@ extension AppRegistry {
         }
     }
 
-    private func createUnhindered(
+    func createUnhindered(
         name: String,
         displayName: String?,
         from origin: AppOrigin
@@ -90,7 +90,7 @@ extension AppRegistry {
         let isMade = try await keepingLease(on: app, &lease) { try await self.makeDatabase(draft, from: origin) }
         guard isMade else { throw Self.taken(app.name) }
         try await move(app, from: .creating, to: .creating, &lease)
-        try await furnish(app, from: origin, databaseName: draft)
+        try await keepingLease(on: app, &lease) { try await self.furnish(app, from: origin, databaseName: draft) }
         try await move(app, from: .creating, to: .publishing, &lease)
         guard try await provider.rename(draft, to: app.databaseName) else { throw Self.taken(app.name) }
         let statement = store.move(app, from: .publishing, to: .active, lease: dependencies.now(), held: lease)
@@ -144,7 +144,7 @@ extension AppRegistry {
         )
     }
 
-    private func checkNew(name: String, displayName: String?, driver: String?) throws(RequestFailure) {
+    func checkNew(name: String, displayName: String?, driver: String?) throws(RequestFailure) {
         var violations: [FailureDetail] = []
         if !Self.isValidName(name) {
             violations.append(

@@ -58,31 +58,73 @@ extension AppRegistry {
         } catch {
             dependencies.logger.debug("the apps can't be counted", metadata: ["cause": "\(error)"])
         }
-        for context in contexts {
-            do {
-                let store = WorkStore(context.database.dialect)
-                sample.add(store.read(try await context.database.read(store.counts)), now: now)
-            } catch {
-                // It was closed meanwhile, or is away: it is counted again when it is back.
-                dependencies.logger.debug("an app's work can't be counted", metadata: ["cause": "\(error)"])
+        let counts = await withTaskGroup(of: WorkCounts?.self) { group in
+            var counts: [WorkCounts?] = []
+            for (index, context) in contexts.enumerated() {
+                if index >= Self.looksAtOnce { counts.append(await group.next() ?? nil) }
+                group.addTask { await self.counts(of: context) }
             }
+            for await count in group { counts.append(count) }
+            return counts
         }
+        for case let count? in counts { sample.add(count, now: now) }
         return sample
+    }
+
+    private static let looksAtOnce = 8
+
+    private func counts(of context: AppContext) async -> WorkCounts? {
+        do {
+            let store = WorkStore(context.database.dialect)
+            return store.read(try await context.database.read(store.counts))
+        } catch {
+            // It was closed meanwhile, or is away: it is counted again when it is back.
+            dependencies.logger.debug("an app's work can't be counted", metadata: ["cause": "\(error)"])
+            return nil
+        }
     }
 }
 
-/// One look for all who ask at about the same time.
+/// One look at a time, for all who ask while it runs and shortly after. Where it takes long, they get what the one before
+/// has told: numbers are wanted most when databases are slow.
 final class Sampler: Sendable {
-    private let state = Mutex<(task: Task<RegistrySample, Never>, begun: ContinuousClock.Instant)?>(nil)
+    private struct State {
+        var running: Task<Void, Never>?
+        var last = RegistrySample()
+        var lookedAt: ContinuousClock.Instant?
+    }
+
+    private let state = Mutex(State())
     private static let age = Duration.seconds(2)
+    private static let patience = Duration.seconds(1)
 
     func sample(_ look: @escaping @Sendable () async -> RegistrySample) async -> RegistrySample {
-        let task = state.withLock { state -> Task<RegistrySample, Never> in
-            if let state, ContinuousClock.now - state.begun < Self.age { return state.task }
-            let task = Task { await look() }
-            state = (task, .now)
+        let task = state.withLock { state -> Task<Void, Never>? in
+            if let running = state.running { return running }
+            if let lookedAt = state.lookedAt, ContinuousClock.now - lookedAt < Self.age { return nil }
+            let task = Task {
+                let sample = await look()
+                self.state.withLock { $0 = State(running: nil, last: sample, lookedAt: .now) }
+            }
+            state.running = task
             return task
         }
-        return await task.value
+        if let task { await wait(for: task) }
+        return state.withLock { $0.last }
+    }
+
+    private func wait(for task: Task<Void, Never>) async {
+        let (ends, end) = AsyncStream<Void>.makeStream()
+        let waiter = Task {
+            await task.value
+            end.finish()
+        }
+        let clock = Task {
+            do { try await Task.sleep(for: Self.patience) } catch {}
+            end.finish()
+        }
+        for await _ in ends {}
+        waiter.cancel()
+        clock.cancel()
     }
 }

@@ -24,20 +24,18 @@ struct BackupFolder: Sendable {
 
     // MARK: writing
 
+    /// - Parameter chance: makes the name of the draft one that nobody else has.
     /// - Returns: where the folder is while it is written.
     /// - Throws: 409 where something is at its place already.
-    func begin() async throws -> BackupFolder {
+    func begin(_ chance: [UInt8]) async throws -> BackupFolder {
         let path = url.path
-        let draft = BackupFolder(path: path + ".partial")
+        let mark = chance.map { String($0, radix: 16) }.joined()
+        let draft = BackupFolder(path: "\(path).partial-\(mark)")
         try await files.run {
             guard !FileManager.default.fileExists(atPath: path) else {
                 throw RequestFailure(.conflict, "\(path) is there already; name a folder that is not")
             }
             do {
-                // What a crash has left.
-                if FileManager.default.fileExists(atPath: draft.url.path) {
-                    try FileManager.default.removeItem(at: draft.url)
-                }
                 try FileManager.default.createDirectory(
                     at: draft.url.appendingPathComponent("apps"),
                     withIntermediateDirectories: true,
@@ -66,12 +64,16 @@ struct BackupFolder: Sendable {
         }
     }
 
-    func remove() async {
-        let url = url
+    /// Removes what was written, where it was begun here.
+    func remove() async { await remove(url) }
+
+    func removeFile(of app: String) async { await remove(file(of: app)) }
+
+    private func remove(_ url: URL) async {
         do {
             try await files.run { try FileManager.default.removeItem(at: url) }
         } catch {
-            // The next one that is written there removes it.
+            // Its name says that it is a part of a copy, and whoever keeps the disk may remove it.
             return
         }
     }

@@ -24,9 +24,7 @@ package struct DefinitionImport: Sendable {
     /// - Parameter box: seals the secrets of the file.
     /// - Throws: 422 with every violation of the file's own; what depends on the app is judged by ``change(newID:)``.
     package init(_ payload: JSONObject, _ box: SecretBox) throws {
-        var document = payload
-        if payload.names == ["data"], case .object(let inner)? = payload["data"] { document = inner }
-        var reader = DefinitionReader(document)
+        var reader = DefinitionReader(Self.document(of: payload))
         if let version = reader.value("version"), version != 1 {
             reader.violate("version", .enum, "this Rocket reads version 1, got \(version.jsonText)")
         }
@@ -61,6 +59,12 @@ package struct DefinitionImport: Sendable {
         self.entities = entities
         self.relations = relations
         self.others = others
+    }
+
+    /// What the file holds, which may stand in an envelope, as an export is answered.
+    package static func document(of payload: JSONObject) -> JSONObject {
+        guard payload.names == ["data"], case .object(let inner)? = payload["data"] else { return payload }
+        return inner
     }
 
     private static func readUsers(_ reader: inout DefinitionReader, _ sampleData: JSONObject) -> [ImportedUser] {

@@ -41,8 +41,9 @@ package struct MetadataWriter: Sendable {
             now: now,
             dialect: database.dialect
         )
+        // Who only asks keeps no writer waiting.
+        guard !isTrial else { return try await database.read(script) }
         let change = try await database.write(script, mode: .alone)
-        guard !isTrial else { return change }
         snapshots.swap(to: change.snapshot)
         await changed()
         return change
@@ -62,7 +63,7 @@ package struct MetadataChange: Sendable {
     /// What was there before.
     package let before: DefinitionSet
     /// What was done to the tables.
-    package let sql: [String]
+    package let sql: [SchemaStep]
     /// What the change did without, and why: constraints that the rows in the tables do not allow; and states that
     /// nothing leads to.
     package let warnings: [String]
@@ -132,7 +133,7 @@ private struct MetadataScript: TransactionScript {
         switch state {
         case .start:
             state = .locked
-            return .run([store.lockedVersion])
+            return .run([isTrial ? store.version : store.lockedVersion])
         case .locked:
             if results[0].rows.first?.first?.integerValue == known.version {
                 return try inspect(known.definitions, known.version)
@@ -155,14 +156,15 @@ private struct MetadataScript: TransactionScript {
         case .constrained:
             return try fill(results)
         case .tried:
-            let keys = plan?.foreignKeys.previewWarnings(old, facts, results) ?? []
-            warnings = keys + StateReachability.warnings(from: old, to: snapshot.definitions)
+            let keys = plan?.foreignKeys.preview(old, facts, results)
+            sql += keys?.sql ?? []
+            warnings = (keys?.warnings ?? []) + StateReachability.warnings(from: old, to: snapshot.definitions)
             return .done(outcome)
         }
     }
 
     private var outcome: MetadataChange {
-        MetadataChange(snapshot: snapshot, before: old, sql: sql, warnings: warnings)
+        MetadataChange(snapshot: snapshot, before: old, sql: SchemaStep.steps(sql, dialect), warnings: warnings)
     }
 
     private mutating func constrain(_ results: [StatementResult]) throws -> TransactionStep<MetadataChange> {
@@ -237,7 +239,6 @@ private struct MetadataScript: TransactionScript {
         guard violations.isEmpty else { throw RequestFailure.validation(violations) }
         sql = plan.steps.map(\.shown)
         guard !isTrial else {
-            sql += plan.foreignKeys.preview
             state = .tried
             let inspections = plan.foreignKeys.previewInspections(old, facts)
             return inspections.isEmpty ? try next([]) : .run(inspections)

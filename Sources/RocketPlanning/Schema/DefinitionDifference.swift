@@ -68,6 +68,20 @@ package struct DefinitionDifference: Sendable, Hashable {
             if other.isMandatory, !field.isMandatory {
                 risks.append("writes without \"\(field.name)\" are refused from then on")
             }
+            if other.unique, !field.unique { risks.append("a second \"\(field.name)\" of one value is refused") }
+            if let allowed = other.allowedValues, allowed != field.allowedValues {
+                risks.append("values of \"\(field.name)\" that are not listed are refused")
+            }
+        }
+        for field in new.fields where old.field(field.name) == nil {
+            if field.isMandatory, field.defaultValue == nil {
+                risks.append("writes without \"\(field.name)\" are refused from then on")
+            }
+        }
+        for index in new.indexes where index.unique && !old.indexes.contains(index) {
+            risks.append(
+                "a second record with the same \(index.columns.map(\.field).joined(separator: ", ")) is refused"
+            )
         }
         if old.softDelete != new.softDelete {
             risks.append(
@@ -227,11 +241,20 @@ extension StoredDefinition {
 }
 
 extension DefinitionKind {
-    fileprivate var riskOfAddition: String? { self == .permissions ? "gives access" : nil }
+    fileprivate var riskOfAddition: String? {
+        switch self {
+        case .entities, .relations: nil
+        case .rules, .stateMachines: "writes that are taken now may be refused"
+        case .permissions: "gives access"
+        case .workflows: "begins to act by itself"
+        case .webhooks: "tells somebody outside of writes"
+        }
+    }
 
     fileprivate var riskOfChange: String? {
         switch self {
-        case .entities, .relations, .webhooks: nil
+        case .entities, .relations: nil
+        case .webhooks: "somebody else may be told of writes"
         case .rules, .stateMachines: "writes that are taken now may be refused, and the other way round"
         case .permissions: "gives or takes access"
         case .workflows: "instances that run go on by the text that they began with"

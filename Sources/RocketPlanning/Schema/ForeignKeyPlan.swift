@@ -6,6 +6,8 @@ package struct ForeignKeyPlan: Sendable {
     private let made: [DesiredSchema.ForeignKey]
     private let removed: [DesiredSchema.ForeignKey]
     private let reasons: [String]
+    /// Columns whose type changes.
+    private let retyped: Set<String>
     private let dialect: SQLDialect
 
     /// - Parameter inline: tables that are made with their constraints.
@@ -14,6 +16,14 @@ package struct ForeignKeyPlan: Sendable {
         removed = before.foreignKeys.filter { !after.foreignKeys.contains($0) }
         reasons = after.unconstrained.filter { !before.unconstrained.contains($0) }.map(\.reason)
         self.dialect = dialect
+        retyped = Set(
+            after.tables.flatMap { table in
+                table.columns.filter { column in
+                    let earlier = before.table(table.name)?.columns.first { $0.name == column.name }
+                    return earlier.map { $0.shape != column.shape } ?? false
+                }.map { "\(table.name).\($0.name)" }
+            }
+        )
     }
 
     /// What goes before all other steps of the change.
@@ -64,14 +74,6 @@ package struct ForeignKeyPlan: Sendable {
         }
     }
 
-    /// What the plan would do, for who only asks: the constraints in SQL, on SQLite as what is put into a table's text.
-    package var preview: [String] {
-        let removed = removed.map { "ALTER TABLE \(dialect.quote($0.table)) DROP CONSTRAINT \(dialect.quote($0.name))" }
-        let made = made.map { "ALTER TABLE \(dialect.quote($0.table)) ADD \($0.clause(dialect))" }
-        guard dialect == .sqlite else { return removed + made }
-        return (removed + made).map { "-- in the schema's text: \($0)" }
-    }
-
     /// Counts rows that would keep constraints from being made, where the tables are there already.
     ///
     /// - Parameter facts: of the tables that the change touches; the others are as before.
@@ -79,23 +81,38 @@ package struct ForeignKeyPlan: Sendable {
         countable(before, facts).map(danglingRows)
     }
 
+    /// The constraints that would be made and removed, in SQL: on SQLite as what is put into a table's text and taken out
+    /// of it. And why some would not be.
+    ///
     /// - Parameter results: what ``previewInspections(_:_:)`` gave.
-    package func previewWarnings(
+    package func preview(
         _ before: DefinitionSet,
         _ facts: [String: TableFacts],
         _ results: [StatementResult]
-    ) -> [String] {
-        reasons
-            + zip(countable(before, facts), results).compactMap { key, result in
-                let count = result.rows.first?.first?.integerValue ?? 0
-                return count == 0 ? nil : Self.warning(key, count)
-            }
+    ) -> (sql: [String], warnings: [String]) {
+        var warnings = reasons
+        var refused: Set<DesiredSchema.ForeignKey> = []
+        for (key, result) in zip(countable(before, facts), results) {
+            let count = result.rows.first?.first?.integerValue ?? 0
+            guard count > 0 else { continue }
+            refused.insert(key)
+            warnings.append(Self.warning(key, count))
+        }
+        let made = made.filter { !refused.contains($0) }.map {
+            "ALTER TABLE \(dialect.quote($0.table)) ADD \($0.clause(dialect))"
+        }
+        // PostgreSQL's are taken away first of all, with the other steps.
+        guard dialect == .sqlite else { return (made, warnings) }
+        let removed = removed.map { "ALTER TABLE \(dialect.quote($0.table)) DROP CONSTRAINT \(dialect.quote($0.name))" }
+        return ((removed + made).map { "-- in the text of the schema: \($0)" }, warnings)
     }
 
     private func countable(_ before: DefinitionSet, _ facts: [String: TableFacts]) -> [DesiredSchema.ForeignKey] {
         let schema = DesiredSchema(before)
         let isThere = { (table: String, column: String) in
-            facts[table]?.columns[column] != nil
+            // One that is to have another type can't be compared yet.
+            guard !retyped.contains("\(table).\(column)") else { return false }
+            return facts[table]?.columns[column] != nil
                 || schema.table(table)?.columns.contains { $0.name == column } ?? false
         }
         return made.filter { isThere($0.table, $0.column) && isThere($0.parent, $0.parentColumn) }

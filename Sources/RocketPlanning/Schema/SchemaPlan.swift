@@ -333,6 +333,18 @@ private struct SchemaPlanner {
         in table: DesiredSchema.Table
     ) {
         let path = column.path ?? "fields"
+        let key = before.foreignKeys.first {
+            ($0.table == table.name && $0.column == column.name)
+                || ($0.parent == table.name && $0.parentColumn == column.name)
+        }
+        if let key, !(earlier.type.isText && column.shape.type.isText) {
+            violate(
+                "\(path).type",
+                .type,
+                "is a key of the relation \"\(key.relation)\": the type can change when the relation is taken away"
+            )
+            return
+        }
         switch (earlier.type, column.shape.type) {
         case (.string, .text), (.text, .string):
             break

@@ -131,7 +131,7 @@ enum MetadataRoutes {
         guard isApplied || !isTrial else {
             throw RequestFailure.parameter("dry_run", "\"dry_run\" goes with mode=apply")
         }
-        let payload = try await call.object()
+        let payload = DefinitionImport.document(of: try await call.object())
         let file = try DefinitionImport(payload, call.services.secretBox)
         try await CalledPlaces.requireAllowed(inImport: payload, call.services.calls.caller)
         guard !isApplied else { return try await apply(file, isTrial: isTrial, call) }
@@ -172,7 +172,7 @@ enum MetadataRoutes {
             }
         let data: JSONValue = [
             "message": .string(message), "applied": .boolean(!isTrial),
-            "changes": .array(difference.changes.map(\.json)), "sql": .array(change.sql.map(JSONValue.string)),
+            "changes": .array(difference.changes.map(\.json)), "sql": .array(change.sql.map(\.json)),
         ]
         var warnings = change.warnings
         if file.hasSampleData { warnings.append("sample_data is left out: applying is about definitions; import it") }

@@ -53,8 +53,12 @@ struct ApplyTarget: ParsableArguments {
         let changes = (data["changes"]?.arrayValue ?? []).compactMap(\.objectValue)
         print(data["message"]?.stringValue ?? "")
         for change in changes { tell(change) }
-        let sql = (data["sql"]?.arrayValue ?? []).compactMap(\.stringValue)
-        if !sql.isEmpty { print("\nSQL:\n" + sql.map { "  \($0);" }.joined(separator: "\n")) }
+        let sql = (data["sql"]?.arrayValue ?? []).compactMap(\.objectValue)
+        if !sql.isEmpty { print("\nSQL:") }
+        for step in sql {
+            print("  \(step["text"]?.stringValue ?? "");")
+            if let risk = step["risk"]?.stringValue { print("  ! \(risk)") }
+        }
         for warning in answer["meta"]?.objectValue?["warnings"]?.arrayValue ?? [] {
             print("note: \(warning.stringValue ?? "")")
         }

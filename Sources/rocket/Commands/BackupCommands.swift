@@ -21,7 +21,7 @@ struct BackupCommand: AsyncParsableCommand {
         let report = try await ControlClient.with(try common.load()) { client in
             try await client.send(.post, "/_control/backup", request)
         }
-        tell(report, "Copied", to: folder)
+        try tell(report, "Copied", to: folder)
     }
 }
 
@@ -47,7 +47,7 @@ struct RestoreCommand: AsyncParsableCommand {
         let report = try await ControlClient.with(try common.load(), makesDirectory: true) { client in
             try await client.send(.post, "/_control/restore", body)
         }
-        tell(report, "Restored", to: nil)
+        try tell(report, "Restored", to: nil)
     }
 }
 
@@ -57,11 +57,15 @@ private func backupRequest(_ folder: String, _ apps: [String]) -> JSONObject {
     return request
 }
 
-private func tell(_ report: JSONValue, _ what: String, to folder: String?) {
+private func tell(_ report: JSONValue, _ what: String, to folder: String?) throws {
     let apps = (report.objectValue?["apps"]?.arrayValue ?? []).compactMap(\.objectValue)
     for app in apps { print("\(what) \(app["name"]?.stringValue ?? "") (\(app["bytes"]?.jsonText ?? "0") bytes)") }
     if let folder { print("\(apps.count == 1 ? "1 app" : "\(apps.count) apps") in \(folder)") }
     for warning in report.objectValue?["warnings"]?.arrayValue ?? [] {
         FileHandle.standardError.write(Data("rocket: \(warning.stringValue ?? "")\n".utf8))
+    }
+    let failures = (report.objectValue?["failures"]?.arrayValue ?? []).compactMap(\.stringValue)
+    guard failures.isEmpty else {
+        throw CommandFailure("not all of it: \(failures.joined(separator: "; "))", .unavailable)
     }
 }

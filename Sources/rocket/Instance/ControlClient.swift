@@ -89,14 +89,29 @@ struct ControlClient: Sendable {
             request.body = .bytes(bytes)
         }
         do {
-            let response = try await HTTPClient.shared.execute(request, timeout: Self.patience)
-            let body = try await response.body.collect(upTo: 1 << 30)
-            return (Int(response.status.code), Array(body.readableBytesView))
+            return try await withClient { client in
+                let response = try await client.execute(request, timeout: Self.patience)
+                let body = try await response.body.collect(upTo: 1 << 30)
+                return (Int(response.status.code), Array(body.readableBytesView))
+            }
         } catch {
             throw CommandFailure(
                 "a server holds the data directory, but its socket \(socket) does not answer: \(firstLine("\(error)"))",
                 .unavailable
             )
+        }
+    }
+
+    /// One that waits for an answer as long as it takes: nothing is sent before all is done.
+    private func withClient<Value>(_ body: (HTTPClient) async throws -> Value) async throws -> Value {
+        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: HTTPClient.Configuration())
+        do {
+            let value = try await body(client)
+            try await client.shutdown()
+            return value
+        } catch {
+            try await client.shutdown()
+            throw error
         }
     }
 

@@ -17,6 +17,8 @@ struct CopyCatalog: Sendable {
     private(set) var tables: [CopiedTable] = []
     private(set) var sequences: [Sequence] = []
     private(set) var leftOut: [String] = []
+    /// Why a copy could not be made a database again; nil where it can.
+    private(set) var problem: String?
     private var constraints: [String] = []
     private var indexes: [String] = []
 
@@ -93,7 +95,29 @@ struct CopyCatalog: Sendable {
             ORDER BY 1
             """
         ),
+        foreign,
     ]
+
+    /// What tables need that stands outside of them and is not PostgreSQL's own.
+    private static let foreign = query(
+        """
+        SELECT 'the type of ' || quote_ident(c.relname) || '.' || quote_ident(a.attname) FROM pg_attribute AS a
+        JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_type AS t ON t.oid = a.atttypid
+        LEFT JOIN pg_type AS e ON e.oid = t.typelem AND t.typelem <> 0
+        JOIN pg_namespace AS m ON m.oid = COALESCE(e.typnamespace, t.typnamespace)
+        \(ofPublic) AND a.attnum > 0 AND NOT a.attisdropped AND m.nspname <> 'pg_catalog'
+        UNION ALL SELECT DISTINCT 'the function ' || quote_ident(p.proname) FROM pg_depend AS d
+        JOIN pg_proc AS p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
+        JOIN pg_namespace AS m ON m.oid = p.pronamespace
+        WHERE m.nspname <> 'pg_catalog' AND m.nspname <> 'information_schema'
+          AND d.classid IN ('pg_attrdef'::regclass, 'pg_constraint'::regclass, 'pg_class'::regclass)
+        UNION ALL SELECT DISTINCT 'the operators of ' || quote_ident(i.relname) FROM pg_depend AS d
+        JOIN pg_opclass AS o ON d.refclassid = 'pg_opclass'::regclass AND o.oid = d.refobjid
+        JOIN pg_class AS i ON d.classid = 'pg_class'::regclass AND i.oid = d.objid
+        JOIN pg_namespace AS m ON m.oid = o.opcnamespace WHERE m.nspname <> 'pg_catalog'
+        ORDER BY 1
+        """
+    )
 
     private static func query(_ text: String) -> SQLStatement { SQLStatement(text, output: .values) }
 
@@ -123,6 +147,10 @@ struct CopyCatalog: Sendable {
             Sequence(name: row[0], type: row[1], table: row[2], column: row[3], isIdentity: row[4] == "i")
         }
         leftOut = results[5].map { $0[0] }
+        let foreign = results[6].map { $0[0] }
+        if !foreign.isEmpty {
+            problem = "Tables rely on what only pg_dump copies: \(foreign.prefix(20).joined(separator: ", "))"
+        }
     }
 
     /// A column within CREATE TABLE.
@@ -155,12 +183,15 @@ struct CopyCatalog: Sendable {
         }
     }
 
-    /// The statement that opens a table's rows.
-    func cursor(_ place: Int) -> SQLStatement {
+    /// The statements that open a table's rows: how long each is, and the rows themselves. Both come in the order in which
+    /// the table is stored: nothing sorts them, nobody else's scan is joined, and nobody shares the work.
+    func cursors(_ place: Int) -> [SQLStatement] {
         let table = tables[place]
         let texts = table.columns.map { "\(Self.quote($0.name))::text" }.joined(separator: ", ")
-        let rows = "SELECT to_json(ARRAY[\(texts)]::text[])::text FROM ONLY \(Self.quote(table.name))"
-        return SQLStatement("DECLARE _copy NO SCROLL CURSOR FOR \(rows)")
+        let row = "to_json(ARRAY[\(texts)]::text[])::text"
+        return [("_sizes", "octet_length(\(row))"), ("_copy", row)].map { name, value in
+            SQLStatement("DECLARE \(name) NO SCROLL CURSOR FOR SELECT \(value) FROM ONLY \(Self.quote(table.name))")
+        }
     }
 
     /// What is due when all rows are there, foreign keys last.

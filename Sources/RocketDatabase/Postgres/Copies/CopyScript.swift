@@ -35,7 +35,9 @@ struct CopyScript: TransactionScript {
         case counted
         /// Next, the rows of the table at this place.
         case opening(Int)
-        case fetching(Int)
+        /// The lengths of its next rows.
+        case measured(Int)
+        case fetched(Int)
         case sent(Int)
         case atEnd
     }
@@ -44,7 +46,9 @@ struct CopyScript: TransactionScript {
     private let outbox: CopyOutbox
     private var state = State.start
     private var catalog = CopyCatalog()
-    private var fetched = Self.firstFetch
+    /// The lengths of the next rows of the table at hand, from `nextSize` on.
+    private var sizes: [Int] = []
+    private var nextSize = 0
 
     /// - Parameter tables: those that were there just before.
     init(tables: [String], outbox: CopyOutbox) {
@@ -52,10 +56,9 @@ struct CopyScript: TransactionScript {
         self.outbox = outbox
     }
 
-    /// Rows of one turn: few at first, as nobody knows how large they are.
-    private static let firstFetch = 16
-    private static let maximumFetch = 2000
-    private static let wantedBytes = 1 << 20
+    /// A piece has no more rows than this, and no more bytes, but for a row that has more by itself.
+    private static let maximumRows = 2000
+    private static let maximumBytes = 1 << 20
 
     mutating func next(_ results: [StatementResult]) throws -> TransactionStep<[String]> {
         try outbox.requireWhole()
@@ -67,6 +70,7 @@ struct CopyScript: TransactionScript {
         case .locked:
             catalog = CopyCatalog(results.suffix(CopyCatalog.queries.count))
             guard catalog.tables.map(\.name) == tables else { throw TablesChanged() }
+            if let problem = catalog.problem { throw RequestFailure(.conflict, problem) }
             state = .described
             return .run(catalog.sequenceStates)
         case .described:
@@ -78,30 +82,46 @@ struct CopyScript: TransactionScript {
             return call(pieces)
         case .counted: return table(0)
         case .opening(let place):
-            state = .fetching(place)
-            return .run((place > 0 ? [SQLStatement("CLOSE _copy")] : []) + [catalog.cursor(place), fetch])
-        case .fetching(let place):
+            state = .measured(place)
+            let closing = place > 0 ? [SQLStatement("CLOSE _copy"), SQLStatement("CLOSE _sizes")] : []
+            return .run(closing + catalog.cursors(place) + [fetchSizes])
+        case .measured(let place):
+            sizes = (results.last?.rows ?? []).compactMap { $0.first?.integerValue.map(Int.init) }
+            nextSize = 0
+            return sizes.isEmpty ? table(place + 1) : piece(of: place)
+        case .fetched(let place):
             let rows = (results.last?.rows ?? []).compactMap { $0.first?.textValue }
-            guard !rows.isEmpty else { return table(place + 1) }
-            let bytes = rows.reduce(0) { $0 + $1.utf8.count }
-            fetched = min(Self.maximumFetch, max(1, Self.wantedBytes * rows.count / max(1, bytes)))
             state = .sent(place)
             return call([.rows(rows)])
         case .sent(let place):
-            state = .fetching(place)
-            return .run([fetch])
+            guard nextSize < sizes.count else {
+                state = .measured(place)
+                return .run([fetchSizes])
+            }
+            return piece(of: place)
         case .atEnd: return .done(catalog.leftOut)
         }
     }
 
-    private var fetch: SQLStatement { SQLStatement("FETCH \(fetched) FROM _copy", output: .values) }
+    private var fetchSizes: SQLStatement { SQLStatement("FETCH \(Self.maximumRows) FROM _sizes", output: .values) }
+
+    private mutating func piece(of place: Int) -> TransactionStep<[String]> {
+        var bytes = sizes[nextSize]
+        var count = 1
+        while nextSize + count < sizes.count, bytes + sizes[nextSize + count] <= Self.maximumBytes {
+            bytes += sizes[nextSize + count]
+            count += 1
+        }
+        nextSize += count
+        state = .fetched(place)
+        return .run([SQLStatement("FETCH \(count) FROM _copy", output: .values)])
+    }
 
     private mutating func table(_ place: Int) -> TransactionStep<[String]> {
         guard place < catalog.tables.count else {
             state = .atEnd
             return call([.afterwards(catalog.afterwards)])
         }
-        fetched = Self.firstFetch
         state = .opening(place)
         return call([.table(catalog.tables[place])])
     }
@@ -119,5 +139,6 @@ enum CopySession {
     static let settings = [
         "SET LOCAL datestyle TO 'ISO, YMD'", "SET LOCAL intervalstyle TO 'postgres'", "SET LOCAL timezone TO 'UTC'",
         "SET LOCAL extra_float_digits TO 1", "SET LOCAL bytea_output TO 'hex'", "SET LOCAL search_path TO public",
+        "SET LOCAL synchronize_seqscans TO off", "SET LOCAL max_parallel_workers_per_gather TO 0",
     ].map { SQLStatement($0) }
 }

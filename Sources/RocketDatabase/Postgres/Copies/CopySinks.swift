@@ -82,6 +82,12 @@ final class CopiedDatabase: CopySink {
 
     /// PostgreSQL itself takes the rows apart and the texts for values.
     private static func insert(_ rows: [String], into table: CopiedTable) -> SQLStatement {
+        guard !table.columns.isEmpty else {
+            return SQLStatement(
+                "INSERT INTO \(SQLDialect.postgres.quote(table.name)) SELECT FROM generate_series(1, $1::bigint)",
+                binds: [.integer(Int64(rows.count))]
+            )
+        }
         let names = table.columns.map { SQLDialect.postgres.quote($0.name) }.joined(separator: ", ")
         let values = table.columns.enumerated().map { "(v->>\($0))::\($1.type)" }.joined(separator: ", ")
         return SQLStatement(
