@@ -92,6 +92,19 @@ package struct RequestFailure: Error, Sendable, Hashable {
         )
     }
 
+    /// The failure of something that stands below a place of the payload: `email` becomes `invites[2].email`.
+    package func moved(below place: String) -> RequestFailure {
+        let details = details.map { detail in
+            FailureDetail(
+                field: detail.field.map { "\(place).\($0)" } ?? place,
+                rule: detail.rule,
+                message: detail.message,
+                facts: detail.facts
+            )
+        }
+        return RequestFailure(code, message, details: details, retryAfterSeconds: retryAfterSeconds)
+    }
+
     package static func unknownEntity(_ name: String, known: some Sequence<String>) -> RequestFailure {
         RequestFailure(.unknownEntity, "There is no entity \"\(name)\"" + suggestion(for: name, among: known))
     }

@@ -27,6 +27,7 @@ package struct RocketResponder: HTTPResponder {
         PlatformRoutes.add(to: &table)
         MetadataRoutes.add(to: &table)
         UserRoutes.add(to: &table)
+        InviteRoutes.add(to: &table)
         WebhookLogRoutes.add(to: &table)
         WorkflowRoutes.add(to: &table)
         RecordRoutes.add(to: &table)
@@ -220,13 +221,14 @@ private struct RouteRun {
         }
     }
 
+    /// A token of the platform, or the one that is configured: Prometheus can't sign in.
     private func requireMetrics() async throws {
-        guard let token = services.settings.metricsToken, !call.context.isControl else { return }
-        let given = try bearer()
-        // In a time that does not tell how much of it is right.
-        let isToken = Array(SHA256.hash(data: Data(given.utf8))) == Array(SHA256.hash(data: Data(token.utf8)))
-        guard !isToken else { return }
-        try AccessDecision.requirePlatformAdministrator(try await platformPrincipal())
+        if let token = services.settings.metricsToken, !call.context.isControl {
+            let given = try bearer()
+            // In a time that does not tell how much of it is right.
+            if SHA256.hash(data: Data(given.utf8)) == SHA256.hash(data: Data(token.utf8)) { return }
+        }
+        _ = try await platformPrincipal()
     }
 
     private func platformPrincipal() async throws -> Principal {

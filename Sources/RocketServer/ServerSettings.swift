@@ -13,7 +13,7 @@ package struct ServerSettings: Sendable {
     package var synchronousCallLimit = Duration.seconds(5)
     /// How many writes may wait for calls at once, each with a connection of its own.
     package var waitingWrites = (perApp: 8, total: 20)
-    /// What `/metrics` asks for beside the token of a platform administrator; nil lets everybody read it.
+    /// What `/metrics` takes beside a token of the platform; nil for nothing.
     package var metricsToken: String?
     /// Whose word on the address of a client counts.
     package var trustedProxies = TrustedProxies.none

@@ -107,6 +107,7 @@ private enum Thing: String, CaseIterable {
     case webhooks
     case workflows
     case users
+    case invites
     case platformUsers = "/api/_platform/users"
     case apps = "/api/_platform/apps"
     case records = "note"
@@ -247,6 +248,7 @@ private struct Stage {
         case .webhooks: return Self.webhook
         case .workflows: return Self.workflow(name)
         case .users, .platformUsers: return ["email": .string("\(name)@x.example"), "password": "password1"]
+        case .invites: return ["email": .string("\(name)@x.example")]
         case .apps: return ["name": .string(name)]
         case .records: return ["title": "new"]
         }
@@ -300,7 +302,7 @@ private struct Stage {
         case (_, "logout"): return ["refresh_token": "of another time"]
         case (_, "forgot"): return ["email": "nobody@x.example"]
         // Refused before the token is looked at, whose failure would be a 401 as well.
-        case (_, "reset"): return ["token": "of another time", "password": "short"]
+        case (_, "reset"), (_, "accept-invite"): return ["token": "of another time", "password": "short"]
         case ("POST", "password"): return ["old": "password1", "new": "password2"]
         case ("PUT", "password"): return ["password": "password2"]
         case (_, "import"): return ["entities": []]
@@ -313,6 +315,7 @@ private struct Stage {
             guard case .object(var rule) = Self.rule else { return nil }
             rule["record"] = ["rank": 1]
             return .object(rule)
+        case (_, "bulk"): return ["invites": [new(.invites)]]
         case ("POST", _): return thing.map { new($0) } ?? new(.users)
         default: return thing.flatMap { replacement($0) }
         }
@@ -335,7 +338,7 @@ private struct Stage {
         case .workflows: Self.workflow("of another name")
         case .users, .platformUsers: ["attributes": [:]]
         case .records: ["title": "changed"]
-        case .apps: nil
+        case .apps, .invites: nil
         }
     }
 }

@@ -10,7 +10,9 @@ package struct CopyStore: Sendable {
     }
 
     /// Ends what signs in without a password: a token that was ended since the copy was made must not be back.
-    package let endSessions = ["_refresh_tokens", "_password_resets"].map { SQLStatement("DELETE FROM \"\($0)\"") }
+    package let endSessions =
+        ["_refresh_tokens", "_password_resets"].map { SQLStatement("DELETE FROM \"\($0)\"") }
+        + [SQLStatement("DELETE FROM \"_invites\" WHERE \"accepted_at\" IS NULL")]
 
     /// What was being sent as the copy was made is sent now.
     package func takeWorkUp(now: Timestamp) -> [SQLStatement] {

@@ -1,4 +1,4 @@
-import RocketPlanning
+package import RocketPlanning
 
 // The engine's own tables, one list of steps per kind of database. A step that was released is never edited: a
 // change is a new step at the end, and a database of any age takes the ones that it lacks when it is opened.
@@ -30,6 +30,7 @@ package enum SystemSchema: Sendable {
                 ["_webhook_logs", "_events", "_workflow_instances"].map {
                     "ALTER TABLE \"\($0)\" ADD COLUMN \"trace\" TEXT"
                 },
+                Self.inviteTables,
             ]
         case .management:
             [
@@ -55,6 +56,9 @@ package enum SystemSchema: Sendable {
             ]
         }
     }
+
+    /// What a database has that is up to date.
+    package func version(_ dialect: SQLDialect) -> Int { steps(dialect).count }
 
     private static func insertVersion(_ key: MetaKey) -> String {
         "INSERT INTO \"_meta\" (\"key\", \"value\") VALUES ('\(key.rawValue)', 1)"
@@ -150,6 +154,17 @@ package enum SystemSchema: Sendable {
         "next_at" BIGINT NOT NULL)
         """,
         "ALTER TABLE \"_events\" ADD COLUMN \"depth\" INTEGER NOT NULL DEFAULT 0",
+    ]
+
+    private static let inviteTables = [
+        """
+        CREATE TABLE "_invites" ("id" TEXT PRIMARY KEY NOT NULL, "token_hash" TEXT NOT NULL, "email" TEXT NOT NULL,
+        "roles" TEXT NOT NULL, "attributes" TEXT NOT NULL, "invited_by" TEXT NOT NULL, "expires_at" BIGINT NOT NULL,
+        "created_at" BIGINT NOT NULL, "accepted_at" BIGINT)
+        """,
+        "CREATE UNIQUE INDEX \"_invites_token_key\" ON \"_invites\" (\"token_hash\")",
+        "CREATE INDEX \"_invites_email_idx\" ON \"_invites\" (\"email\") WHERE \"accepted_at\" IS NULL",
+        "CREATE INDEX \"_invites_list_idx\" ON \"_invites\" (\"created_at\", \"id\")",
     ]
 
     /// The platform has none: it has no events by which a token could reach its user.

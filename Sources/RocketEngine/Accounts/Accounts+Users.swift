@@ -134,7 +134,7 @@ extension Accounts {
 }
 
 extension RequestFailure {
-    fileprivate static let emailTaken = RequestFailure(
+    static let emailTaken = RequestFailure(
         .conflict,
         "There is a user with this e-mail already",
         details: [FailureDetail(field: "email", message: "is taken")]

@@ -16,14 +16,26 @@ package struct UserChange: Sendable {
         try self.init(payload, requiring: [])
     }
 
-    fileprivate init(_ payload: JSONObject, requiring required: [String]) throws(RequestFailure) {
+    /// Reads `{"email", "roles"?: [], "attributes"?: {}}`: a user who has yet to choose a password.
+    ///
+    /// - Throws: 422 with every violation.
+    init(invite payload: JSONObject) throws(RequestFailure) {
+        try self.init(payload, requiring: ["email"], members: ["email", "roles", "attributes"])
+    }
+
+    fileprivate init(
+        _ payload: JSONObject,
+        requiring required: [String],
+        members: [String] = ["email", "password", "roles", "active", "attributes"]
+    ) throws(RequestFailure) {
         var reader = DefinitionReader(payload)
         reader.require(required)
-        reader.refuseNulls(["email", "password", "roles", "active", "attributes"])
+        reader.refuseNulls(members)
         email = reader.email("email")
-        password = reader.password("password")
+        password = members.contains("password") ? reader.password("password") : nil
         roles = reader.roles("roles")
-        isActive = reader.value("active") == nil ? nil : reader.boolean("active", default: true)
+        let isActivityGiven = members.contains("active") && reader.value("active") != nil
+        isActive = isActivityGiven ? reader.boolean("active", default: true) : nil
         attributes = reader.attributes("attributes")
         reader.refuseUnknownMembers()
         guard reader.violations.isEmpty else { throw .validation(reader.violations) }

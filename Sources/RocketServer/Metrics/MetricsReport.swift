@@ -2,8 +2,8 @@ import Foundation
 import RocketEngine
 import RocketPlanning
 
-/// What `GET /metrics` answers: what was counted, and what is looked at now. It names no app: whoever may read it may not
-/// know which there are.
+/// What `GET /metrics` answers: what was counted, and what is looked at now. It names no app: there may be thousands, and
+/// Prometheus keeps each series for weeks.
 struct MetricsReport {
     let registry: PrometheusRegistry
     let sample: RegistrySample

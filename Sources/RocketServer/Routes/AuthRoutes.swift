@@ -21,6 +21,7 @@ enum AuthRoutes {
         // Not of the platform: it has no events by which a token could reach its user.
         table.add(.post, "/api/:app/auth/forgot", .openApp, forgotPassword)
         table.add(.post, "/api/:app/auth/reset", .openApp, resetPassword)
+        table.add(.post, "/api/:app/auth/accept-invite", .openApp, acceptInvite)
     }
 
     @Sendable private static func login(_ call: Call) async throws -> Reply {
@@ -95,14 +96,46 @@ enum AuthRoutes {
         return Reply(data: ["message": "Password changed"])
     }
 
+    /// `{"token", "password"}`: who has been invited becomes a user, and is signed in.
+    @Sendable private static func acceptInvite(_ call: Call) async throws -> Reply {
+        try call.refuseParameters()
+        let values = try await call.object(limit: maximumBodyBytes).strings(["token", "password"])
+        let signedIn = try await call.requireApp().accounts.acceptInvite(
+            token: values["token"] ?? "",
+            password: values["password"] ?? "",
+            address: call.clientAddress
+        )
+        let user = signedIn.user
+        return try await tokens(
+            signedIn,
+            call,
+            .created,
+            more: [
+                "user": [
+                    "id": .string(user.id), "email": .string(user.email),
+                    "roles": .array(user.roles.map(JSONValue.string)),
+                ]
+            ]
+        )
+    }
+
     /// The app's, or the platform's where the path names no app.
     static func accounts(_ call: Call) -> Accounts {
         call.app?.accounts ?? call.services.apps.platform
     }
 
-    private static func tokens(_ signedIn: SignedIn, _ call: Call) async throws -> Reply {
+    private static func tokens(
+        _ signedIn: SignedIn,
+        _ call: Call,
+        _ status: HTTPResponse.Status = .ok,
+        more: JSONObject = JSONObject()
+    ) async throws -> Reply {
         let issuer = call.app.map { TokenIssuer.app($0.stored) } ?? .platform
         let access = try await call.services.tokens.issue(to: signedIn.user, by: issuer)
-        return Reply(data: ["access_token": .string(access), "refresh_token": .string(signedIn.refreshToken)])
+        var data: JSONObject = [
+            "access_token": .string(access), "refresh_token": .string(signedIn.refreshToken),
+        ]
+        for member in more.members { data[member.name] = member.value }
+        return Reply(status, data: .object(data))
     }
 }

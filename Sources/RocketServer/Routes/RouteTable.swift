@@ -20,7 +20,7 @@ enum RouteAccess: Sendable {
     case appRecords(RecordAction)
     /// A token of the app with the role `admin`, or a platform administrator's.
     case appAdmin
-    /// Anyone, or who has the token of the settings or one of a platform administrator.
+    /// Who has a token of the platform, or the one of the settings.
     case metrics
     /// The server's own socket.
     case control
