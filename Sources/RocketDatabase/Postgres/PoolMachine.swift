@@ -30,6 +30,8 @@ struct PoolMachine {
         var wait = Duration.seconds(10)
         /// How long a connection is kept that nobody uses.
         var idle = Duration.seconds(60)
+        /// How long those wait who have connections, but too few, before their pool takes another one's.
+        var patience = Duration.milliseconds(100)
         var leastBackOff = Duration.milliseconds(50)
         var greatestBackOff = Duration.seconds(1)
     }
@@ -357,7 +359,7 @@ struct PoolMachine {
         let wanted = pool.failures > 0 ? 1 : wantedConnections(pool)
         var missing = min(wanted - connecting, pool.maximum - pool.sessions.count)
         while missing > 0 {
-            guard sessions.count < limits.total || makeRoom(id, &actions) else {
+            guard sessions.count < limits.total || (mayTake(pool, now) && makeRoom(id, &actions)) else {
                 hungry.insert(id)
                 askForRoom(id)
                 return
@@ -396,6 +398,12 @@ struct PoolMachine {
     }
 
     // MARK: the bound over all pools
+
+    /// Whether a pool may have another one's connection. Where more databases are in use than there are connections for,
+    /// each would else take the others' at every turn, and making one costs far more than what is asked of it.
+    private func mayTake(_ pool: Pool, _ now: Instant) -> Bool {
+        pool.sessions.isEmpty || pool.oldest.map { now - $0 >= limits.patience } ?? false
+    }
 
     /// Ends the connection of another pool that has been idle longest.
     private mutating func makeRoom(_ id: PoolID, _ actions: inout [Action]) -> Bool {

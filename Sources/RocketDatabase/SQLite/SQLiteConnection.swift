@@ -25,8 +25,7 @@ final class SQLiteConnection: Sendable {
         switch role {
         case .reader:
             configuration.readonly = true
-        case .writer:
-            configuration.journalMode = .wal
+        case .writer: break
         }
         configuration.prepareDatabase { database in
             // LIKE minds case, as PostgreSQL's does.
@@ -37,8 +36,9 @@ final class SQLiteConnection: Sendable {
         }
         queue = try DatabaseQueue(path: path, configuration: configuration)
         if case .writer(let synchronous) = role {
-            // After the queue is made: GRDB sets synchronous to NORMAL when it turns the write-ahead log on.
+            // By hand: GRDB would make and drop a table at each opening, which costs several syncs.
             try queue.inDatabase { database in
+                try database.execute(sql: "PRAGMA journal_mode = WAL")
                 try database.execute(sql: "PRAGMA synchronous = \(synchronous.rawValue)")
                 try database.execute(sql: "PRAGMA journal_size_limit = 67108864")
             }

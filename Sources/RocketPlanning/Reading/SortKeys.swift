@@ -18,8 +18,14 @@ enum SortKeys {
         var isUniqueAlready = false
         for key in sort {
             let (expression, field) = try expression(key.path[...], entity, row, access, &tables, parameter)
-            keys.append(spell(expression, isDescending: key.isDescending, entity.dialect))
-            isUniqueAlready = isUniqueAlready || (key.path.count == 1 && field.isPrimaryKey)
+            let isKey = key.path.count == 1 && field.isPrimaryKey
+            // A key is never null, and its index is in the order of a database, not in ours.
+            keys.append(
+                isKey
+                    ? expression + (key.isDescending ? " DESC" : "")
+                    : spell(expression, isDescending: key.isDescending, entity.dialect)
+            )
+            isUniqueAlready = isUniqueAlready || isKey
         }
         if !isUniqueAlready { keys.append(row.prefix + entity.key.column) }
         return keys.joined(separator: ", ")

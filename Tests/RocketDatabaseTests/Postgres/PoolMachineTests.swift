@@ -137,6 +137,23 @@ struct PoolMachineTests {
         #expect(desk.request(3, on: .b) == [.closes(1), .connects(3, to: .b)])
     }
 
+    @Test func aPoolThatHasConnectionsTakesAnothersOnlyWhenItsOwnAreLongInComing() {
+        let desk = Desk([.a: 4, .b: 4], .init(total: 2))
+        desk.begin(1)
+        #expect(desk.finished(1) == [])
+        desk.begin(2, on: .b)
+        #expect(desk.request(3, on: .b) == [], "its own connection may soon be free")
+        #expect(desk.tick(after: .milliseconds(50)) == [])
+        #expect(desk.tick(after: .milliseconds(60)) == [.closes(1), .connects(3, to: .b)])
+        // And one whose own comes free takes none.
+        let other = Desk([.a: 4, .b: 4], .init(total: 2))
+        other.begin(1)
+        #expect(other.finished(1) == [])
+        other.begin(2, on: .b)
+        #expect(other.request(3, on: .b) == [])
+        #expect(other.finished(2) == [.starts(3, on: 2)])
+    }
+
     @Test func aPoolWithNothingGetsAConnectionBeforeYoungerOnesOfThePoolThatHasIt() {
         let desk = Desk([.a: 2, .b: 2], .init(total: 1))
         desk.begin(1)
