@@ -82,6 +82,7 @@ package final class Worker: Sendable {
             do {
                 try await apps.withApp(app, isUse: false) { context in
                     for kind in kinds { try await kind.tidy(context) }
+                    try await context.pruneRequestKeys(now: dependencies.now())
                 }
             } catch {
                 dependencies.logger.debug("an app was not tidied", metadata: ["app": "\(app)", "cause": "\(error)"])

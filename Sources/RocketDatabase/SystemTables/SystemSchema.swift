@@ -31,6 +31,13 @@ package enum SystemSchema: Sendable {
                     "ALTER TABLE \"\($0)\" ADD COLUMN \"trace\" TEXT"
                 },
                 Self.inviteTables,
+                [
+                    """
+                    CREATE TABLE "_request_keys" ("key" TEXT PRIMARY KEY NOT NULL, "body" TEXT NOT NULL, "status" INTEGER,
+                    "headers" TEXT, "answer" TEXT, "created_at" BIGINT NOT NULL)
+                    """,
+                    "CREATE INDEX \"_request_keys_age_idx\" ON \"_request_keys\" (\"created_at\")",
+                ],
             ]
         case .management:
             [

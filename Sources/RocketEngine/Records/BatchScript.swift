@@ -11,6 +11,7 @@ package enum BatchWriter {
         _ batch: BatchRequest,
         access: Access,
         cause: Cause = .none,
+        keyed: KeyedAnswer<[OperationOutcome]>? = nil,
         calls: SynchronousCalls,
         _ dependencies: EngineDependencies,
         in app: AppContext
@@ -31,7 +32,8 @@ package enum BatchWriter {
             let journal = AwaitedCallJournal(calls, access, in: app, now: dependencies.now)
             let script = BatchScript(batch: batch, setting: setting, progress: progress)
             let outcomes = try await RecordWriter.retryingSlugs(slugs) {
-                try await app.write(script, journal, dependencies)
+                guard let keyed else { return try await app.write(script, journal, dependencies) }
+                return try await app.write(keyed.script(script, app.database.dialect), journal, dependencies)
             }
             if access.snapshot.makesWork { app.workIsDue() }
             return outcomes

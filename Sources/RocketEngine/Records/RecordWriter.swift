@@ -10,6 +10,7 @@ package enum RecordWriter {
         _ operation: RecordOperation,
         access: Access,
         cause: Cause = .none,
+        keyed: KeyedAnswer<OperationOutcome>? = nil,
         calls: SynchronousCalls,
         _ dependencies: EngineDependencies,
         in app: AppContext
@@ -20,9 +21,10 @@ package enum RecordWriter {
         if access.snapshot.makesWork { await app.expectWork(dependencies) }
         do {
             let outcome = try await retryingSlugs(slugs) {
-                guard access.snapshot.awaitsCalls else { return try await write(script, in: app.database) }
-                let journal = AwaitedCallJournal(calls, access, in: app, now: dependencies.now)
-                return try await app.write(script, journal, dependencies)
+                let journal =
+                    access.snapshot.awaitsCalls
+                    ? AwaitedCallJournal(calls, access, in: app, now: dependencies.now) : nil
+                return try await write(script, keyed, journal, dependencies, in: app)
             }
             if access.snapshot.makesWork { app.workIsDue() }
             return outcome
@@ -32,10 +34,18 @@ package enum RecordWriter {
     }
 
     private static func write(
-        _ script: some TransactionScript<OperationOutcome>,
-        in database: any AppDatabase
+        _ script: some AnnouncingScript<OperationOutcome>,
+        _ keyed: KeyedAnswer<OperationOutcome>?,
+        _ journal: AwaitedCallJournal?,
+        _ dependencies: EngineDependencies,
+        in app: AppContext
     ) async throws -> OperationOutcome {
-        try await database.write(script)
+        if let keyed {
+            let script = keyed.script(script, app.database.dialect)
+            return try await write(script, nil, journal, dependencies, in: app)
+        }
+        guard let journal else { return try await app.database.write(script) }
+        return try await app.write(script, journal, dependencies)
     }
 
     /// A slug that was free when it was looked for may be taken by another writer before it is stored; then the next

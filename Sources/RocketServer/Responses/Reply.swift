@@ -29,7 +29,24 @@ struct Reply: Sendable {
     }
 }
 
+extension Reply {
+    /// What is kept of it for whoever sends the same request again.
+    var kept: KeptAnswer {
+        var headers: [String: String] = [:]
+        for name in [HTTPField.Name.eTag, .location] { headers[name.canonicalName] = self.headers[name] }
+        return KeptAnswer(status: status.code, headers: headers, body: String(buffer: body))
+    }
+
+    init(kept answer: KeptAnswer) {
+        var headers: HTTPFields = [.idempotencyReplayed: "true"]
+        for (name, value) in answer.headers { if let name = HTTPField.Name(name) { headers[name] = value } }
+        self.init(.init(code: answer.status), headers: headers, body: ByteBuffer(string: answer.body))
+    }
+}
+
 extension HTTPField.Name {
+    static let idempotencyKey = HTTPField.Name(literal: "Idempotency-Key")
+    static let idempotencyReplayed = HTTPField.Name(literal: "Idempotency-Replayed")
     static let requestID = HTTPField.Name(literal: "X-Request-Id")
     static let depth = HTTPField.Name(literal: "Rocket-Depth")
     static let traceparent = HTTPField.Name(literal: "traceparent")

@@ -1,4 +1,6 @@
 import HTTPTypes
+import Hummingbird
+import NIOCore
 import RocketEngine
 import RocketModel
 import RocketPlanning
@@ -74,7 +76,7 @@ enum RecordRoutes {
     @Sendable private static func create(_ call: Call) async throws -> Reply {
         let payload = try await call.object()
         try call.refuseParameters()
-        return try await run(.create(payload), call)
+        return try await run(.create(payload), call, key: try key(call, payload))
     }
 
     @Sendable private static func update(_ call: Call) async throws -> Reply {
@@ -89,20 +91,33 @@ enum RecordRoutes {
 
     @Sendable private static func restore(_ call: Call) async throws -> Reply {
         try call.refuseParameters()
-        return try await run(.restore(id: try call.parameter("id")), call)
+        return try await run(.restore(id: try call.parameter("id")), call, key: try key(call, JSONObject()))
     }
 
-    private static func run(_ kind: RecordOperation.Kind, _ call: Call) async throws -> Reply {
+    private static func run(_ kind: RecordOperation.Kind, _ call: Call, key: RequestKey? = nil) async throws -> Reply {
         let app = try call.requireApp()
         let entity = try call.parameter("entity")
-        let outcome = try await RecordWriter.run(
-            RecordOperation(entity: entity, kind: kind, precondition: call.precondition),
-            access: try call.access(to: app),
-            cause: call.cause,
-            calls: call.services.calls,
-            call.services.dependencies,
-            in: app
-        )
+        let access = try call.access(to: app)
+        let answer: @Sendable (OperationOutcome) -> Reply = { reply(to: kind, $0, entity, app) }
+        return try await once(key, app, answer) { keyed in
+            try await RecordWriter.run(
+                RecordOperation(entity: entity, kind: kind, precondition: call.precondition),
+                access: access,
+                cause: call.cause,
+                keyed: keyed,
+                calls: call.services.calls,
+                call.services.dependencies,
+                in: app
+            )
+        }
+    }
+
+    private static func reply(
+        to kind: RecordOperation.Kind,
+        _ outcome: OperationOutcome,
+        _ entity: String,
+        _ app: AppContext
+    ) -> Reply {
         switch outcome {
         case .deleted(let key): return Reply(data: ["id": key.json])
         case .stored(let stored):
@@ -120,15 +135,58 @@ enum RecordRoutes {
         try call.refuseParameters()
         let app = try call.requireApp()
         let batch = try BatchRequest(payload, app: app.name)
-        let outcomes = try await BatchWriter.run(
-            batch,
-            access: try call.access(to: app),
-            cause: call.cause,
-            calls: call.services.calls,
-            call.services.dependencies,
-            in: app
+        let access = try call.access(to: app)
+        let isCreated = batch.operations.map(\.isCreate)
+        return try await once(
+            try key(call, payload),
+            app,
+            { Reply(body: Envelope.batch($0, isCreated: isCreated)) }
+        ) { keyed in
+            try await BatchWriter.run(
+                batch,
+                access: access,
+                cause: call.cause,
+                keyed: keyed,
+                calls: call.services.calls,
+                call.services.dependencies,
+                in: app
+            )
+        }
+    }
+
+    // MARK: requests that are sent again
+
+    /// What the client calls this request; nil where it has no name for it.
+    private static func key(_ call: Call, _ payload: JSONObject) throws(RequestFailure) -> RequestKey? {
+        guard let text = call.headers[.idempotencyKey] else { return nil }
+        let principal = try call.requirePrincipal()
+        // Those who have no name are told apart by where they come from.
+        let owner = principal.isAnonymous ? "anonymous \(call.clientAddress)" : principal.userID
+        return try RequestKey(
+            text,
+            owner: principal.isOfPlatform ? "platform \(owner)" : owner,
+            method: call.request.method.rawValue,
+            path: call.request.uri.path,
+            body: JSONValue.object(payload).jsonBytes,
+            now: call.services.dependencies.now()
         )
-        return Reply(body: Envelope.batch(outcomes, isCreated: batch.operations.map(\.isCreate)))
+    }
+
+    /// Carries a request out, or gives the answer that it had when it was carried out before.
+    private static func once<Outcome: Sendable>(
+        _ key: RequestKey?,
+        _ app: AppContext,
+        _ answer: @escaping @Sendable (Outcome) -> Reply,
+        _ run: (KeyedAnswer<Outcome>?) async throws -> Outcome
+    ) async throws -> Reply {
+        guard let key else { return answer(try await run(nil)) }
+        do {
+            return answer(try await run(KeyedAnswer(key) { answer($0).kept }))
+        } catch {
+            // Whatever stands in its way now, it may have been carried out before.
+            guard let known = try await app.answer(to: key) else { throw error }
+            return Reply(kept: known)
+        }
     }
 
     private static func record(_ stored: StoredRecord) -> Reply {
