@@ -76,23 +76,26 @@ apt_get() {
 install_verifiers() {
     local home
     home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/.build/python
-    [[ -x $home/bin/python && -e $home/$verifiers ]] && return
+    local mark=$home/${verifiers// /_}
+    [[ -x $home/bin/python && -e $mark ]] && return
     local log
     log=$(mktemp)
     echo "setup: installing ${verifiers}"
     mkdir -p "$(dirname "$home")"
-    { rm -rf "$home" && python3 -m venv "$home" && "$home/bin/pip" install --disable-pip-version-check "$verifiers"; } \
+    # Names of packages have no spaces: the split into words is meant.
+    # shellcheck disable=SC2086
+    { rm -rf "$home" && python3 -m venv "$home" && "$home/bin/pip" install --disable-pip-version-check $verifiers; } \
         >>"$log" 2>&1 || {
         tail -n 20 "$log" >&2
         rm -f "$log"
         fail "pip could not install $verifiers"
     }
     rm -f "$log"
-    touch "$home/$verifiers"
+    touch "$mark"
 }
 
-# Of the Python Package Index; the tests check signatures with it.
-verifiers=standardwebhooks==1.1.0
+# Of the Python Package Index: the tests check signatures, OpenAPI documents and TypeScript with them.
+verifiers="standardwebhooks==1.1.0 openapi-spec-validator==0.9.0 tree-sitter==0.26.1 tree-sitter-typescript==0.23.2"
 
 [[ $# -eq 0 || $* == --test || $* == --bench ]] || fail "unknown arguments: $* (there are --test and --bench)"
 check_swift

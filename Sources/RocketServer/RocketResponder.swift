@@ -30,6 +30,7 @@ package struct RocketResponder: HTTPResponder {
         InviteRoutes.add(to: &table)
         WebhookLogRoutes.add(to: &table)
         WorkflowRoutes.add(to: &table)
+        OpenAPIRoutes.add(to: &table)
         RecordRoutes.add(to: &table)
         self.table = table
         self.services = services

@@ -8,7 +8,8 @@ struct RocketCommand: AsyncParsableCommand {
         abstract: "A backend from metadata: entities, rules and permissions as JSON, a REST API at once.",
         subcommands: [
             ServeCommand.self, DemoCommand.self, AppCommand.self, UserCommand.self, ImportCommand.self,
-            ExportCommand.self, DiffCommand.self, ApplyCommand.self, BackupCommand.self, RestoreCommand.self,
+            ExportCommand.self, TypesCommand.self, DiffCommand.self, ApplyCommand.self, BackupCommand.self,
+            RestoreCommand.self,
             ConfigCommand.self,
         ]
     )

@@ -20,26 +20,7 @@ struct WebhookSignatureTests {
 
     /// - Returns: a line for each case.
     private static func verify(_ cases: [JSONValue]) throws -> [String] {
-        let python = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().appendingPathComponent(".build/python/bin/python")
-        let directory = try TemporaryDirectory()
-        defer { try? directory.remove() }
-        let (input, output) = (
-            directory.url.appendingPathComponent("in"), directory.url.appendingPathComponent("out")
-        )
-        try cases.map(\.jsonText).joined(separator: "\n").write(to: input, atomically: true, encoding: .utf8)
-        try Data().write(to: output)
-        let process = Process()
-        process.executableURL = python
-        process.arguments = ["-c", program]
-        process.standardInput = try FileHandle(forReadingFrom: input)
-        process.standardOutput = try FileHandle(forWritingTo: output)
-        do { try process.run() } catch {
-            throw TestFailure("the verifier of signatures is not there: scripts/setup.sh --test installs it")
-        }
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw TestFailure("the verifier of signatures failed") }
-        return try String(contentsOf: output, encoding: .utf8).split(separator: "\n").map(String.init)
+        try PythonProgram.run(program, input: cases.map(\.jsonText).joined(separator: "\n"))
     }
 
     @Test(arguments: TestStore.allCases)

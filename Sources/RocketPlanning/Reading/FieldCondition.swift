@@ -1,4 +1,4 @@
-import RocketModel
+package import RocketModel
 
 /// A comparison of a field, resolved against the entity: a field that exists, values that fit.
 package struct FieldCondition: Sendable {
@@ -167,7 +167,7 @@ package struct FieldCondition: Sendable {
 
 extension FilterOperator {
     /// Whether fields of a type can be compared so.
-    func isAllowed(on type: FieldType) -> Bool {
+    package func isAllowed(on type: FieldType) -> Bool {
         switch self {
         case .equal, .notEqual, .isIn, .isNotIn: type.isComparable
         case .greater, .greaterOrEqual, .less, .lessOrEqual: type.isOrdered
