@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # One builder at a time: SwiftPM locks its build folder, and 2 cores are soon busy.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check lint format bench bench-expressions bench-relations bench-rules bench-permissions bench-webhooks bench-workflows kill9-webhooks kill9-workflows two-servers-webhooks two-servers-workflows bench-postgres bench-apps stop-under-load restore-under-load kill9 outage release build-tests warnings
+.PHONY: help setup run demo test check lint format bench bench-expressions bench-relations bench-rules bench-permissions bench-webhooks bench-workflows kill9-webhooks kill9-workflows two-servers-webhooks two-servers-workflows bench-postgres bench-apps schemathesis stop-under-load restore-under-load kill9 outage release build-tests warnings
 
 SOURCES := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Expressions Benchmarks/Package.swift
 BUILD_LOG := .build/build-tests.log
@@ -88,6 +88,9 @@ restore-under-load: release ## Back up, restore and clone an app under load, and
 
 bench-apps: release ## Measure start and memory with 1, 100 and 1,000 apps
 	Benchmarks/apps.sh $(ARGS)
+
+schemathesis: release ## Drive the help desk's API by its OpenAPI document (ARGS="--max-examples 100")
+	scripts/schemathesis.sh $(ARGS)
 
 kill9: release ## Kill the release build under load and look for lost rows (ARGS="--rounds 50")
 	scripts/kill9.py $(ARGS)

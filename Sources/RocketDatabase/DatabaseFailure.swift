@@ -23,3 +23,18 @@ package enum DatabaseFailure: Error, Hashable, Sendable {
     /// A fault of ours: SQL that does not run.
     case fault(cause: String)
 }
+
+extension DatabaseFailure {
+    /// The cause in words, for whoever runs the server: it may name files and databases.
+    package var words: String {
+        switch self {
+        case .foreignKeyViolation(let cause), .tooLongForIndex(_, _, let cause), .valueRefused(_, _, let cause),
+            .schemaMismatch(let cause), .timedOut(let cause), .outcomeUnknown(let cause), .unavailable(let cause),
+            .fault(let cause):
+            String(cause.prefix { $0 != "\n" })
+        case .uniqueViolation(let table, let columns):
+            "two rows of \(table) have the same \(columns.joined(separator: ", "))"
+        case .overloaded: "too many wait for it"
+        }
+    }
+}

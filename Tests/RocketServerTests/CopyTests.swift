@@ -331,6 +331,93 @@ struct CopyTests {
     }
 
     @Test(arguments: TestStore.allCases)
+    func usersOfThePlatformWhoAreThereStayAsTheyAre(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            let make = { (email: String) -> JSONValue in
+                [
+                    "email": .string(email), "password": "operator1", "roles": ["platform_admin"],
+                    "attributes": ["team": "red"],
+                ]
+            }
+            let token = try await server.platformToken()
+            for email in ["kept@x.example", "gone@x.example"] {
+                #expect(try await server.post("/api/_platform/users", token: token, make(email)).status == 201)
+            }
+            try await Self.inFolder { folder in
+                #expect(try await Self.backUp(server, folder).status == 201)
+                let users = try await server.get("/api/_platform/users", token: token)["data"].array
+                for user in users where user["email"].string?.hasSuffix("@x.example") == true {
+                    let path = "/api/_platform/users/\(user["id"].string ?? "")"
+                    if user["email"] == "gone@x.example" {
+                        #expect(try await server.delete(path, token: token).status == 200)
+                    } else {
+                        #expect(
+                            try await server.put(path, token: token, ["password": "another12", "active": false]).status
+                                == 200
+                        )
+                    }
+                }
+                let restored = try await Self.restore(server, folder)
+                #expect(
+                    restored.status == 201 && restored["data"]["warnings"][0].string?.contains("kept@x") ?? false,
+                    "\(restored)"
+                )
+                let login = { (email: String) in
+                    try await server.post(
+                        "/api/_platform/auth/login",
+                        ["email": .string(email), "password": "operator1"]
+                    ).status
+                }
+                #expect(try await login("kept@x.example") == 401)
+                #expect(try await login("gone@x.example") == 200)
+                let again = try await server.platformToken()
+                let list = try await server.get("/api/_platform/users", token: again)["data"].array
+                #expect(list.first { $0["email"] == "gone@x.example" }?["attributes"]["team"] == "red")
+                #expect(list.first { $0["email"] == "kept@x.example" }?["active"] == false)
+            }
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func aManifestThatCantBeIsRefusedBeforeAnythingIsDone(store: TestStore) async throws {
+        try await TestServer.run(store) { server in
+            for name in ["one", "two"] { _ = try await server.makeApp(name) }
+            try await Self.inFolder { folder in
+                #expect(try await Self.backUp(server, folder, ["one", "two", "one"]).status == 201)
+                let token = try await server.platformToken()
+                for name in ["one", "two"] { _ = try await server.delete("/api/_platform/apps/\(name)", token: token) }
+                let url = URL(fileURLWithPath: folder).appendingPathComponent("manifest.json")
+                let manifest = try JSONParser.parse([UInt8](try Data(contentsOf: url))).objectValue ?? [:]
+                let apps = manifest["apps"]?.arrayValue ?? []
+                #expect(apps.count == 2)
+                let evil: JSONValue = [
+                    "email": "evil@x.example", "password_hash": "plain", "roles": ["platform_admin"],
+                ]
+                let changes: [(String, JSONValue, String)] = [
+                    ("apps", .array([apps[0], ["name": "two", "sha256": nil]]), "apps[1]"),
+                    ("apps", .array([apps[0], ["name": "../two", "sha256": "x"]]), "apps[1]"),
+                    ("apps", .array([apps[0], apps[0]]), "apps[1]"), ("apps", .array([apps[0], 5]), "apps[1]"),
+                    ("platform_users", [evil], "platform_users[0]"), ("platform_users", [7], "platform_users[0]"),
+                ]
+                for (name, value, place) in changes {
+                    var changed = manifest
+                    changed[name] = value
+                    try Data(JSONValue.object(changed).jsonBytes).write(to: url)
+                    let answer = try await Self.restore(server, folder)
+                    #expect(answer.status == 422 && answer.text.contains("damaged at \(place)"), "\(answer)")
+                    #expect(try await server.get("/api/_platform/apps", token: token)["data"].array.isEmpty)
+                }
+                try Data(JSONValue.object(manifest).jsonBytes).write(to: url)
+                let copy = URL(fileURLWithPath: folder).appendingPathComponent("apps/two.copy")
+                try FileManager.default.removeItem(at: copy)
+                #expect(mkfifo(copy.path, 0o600) == 0)
+                let answer = try await Self.restore(server, folder)
+                #expect(answer.status == 422 && answer.text.contains("no file"), "\(answer)")
+            }
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
     func aBrokenAppKeepsNoOtherFromBeingCopied(store: TestStore) async throws {
         try await TestServer.run(store) { server in
             for name in ["broken", "whole"] { _ = try await server.makeApp(name) }

@@ -104,9 +104,10 @@ struct InviteTests {
                     ["invites": [["email": "c@x.example", "password": "password1"]]], 422,
                     ["invites[0].password unknown"]
                 ),
+                (["invites": [["email": "c@x.example"], ["email": " C@x.example"]]], 422, ["invites[1].email"]),
                 (["invites": [["email": "c@x.example"], ["email": "admin@localhost"]]], 409, ["invites[1].email"]),
                 (
-                    ["invites": .array(Array(repeating: ["email": "c@x.example"], count: 101))], 422,
+                    ["invites": .array((0...100).map { ["email": .string("c\($0)@x.example")] })], 422,
                     ["invites max_length"]
                 ),
             ]

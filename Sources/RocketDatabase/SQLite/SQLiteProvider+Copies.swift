@@ -23,6 +23,8 @@ extension SQLiteProvider {
             guard try Self.make(target) else { return false }
             do {
                 try Self.copyFile(from: path, to: target)
+            } catch let failure as DatabaseFailure {
+                throw failure
             } catch {
                 throw DatabaseFailure.unavailable(cause: "\(path): \(error.localizedDescription)")
             }
@@ -61,6 +63,11 @@ extension SQLiteProvider {
     private static func copyFile(from source: String, to target: URL) throws {
         let reading = try FileHandle(forReadingFrom: URL(fileURLWithPath: source))
         defer { try? reading.close() }
+        // An empty file would pass for an empty database (https://www.sqlite.org/fileformat.html part 1.3).
+        guard try reading.read(upToCount: 16) == Data("SQLite format 3\0".utf8) else {
+            throw DatabaseFailure.unavailable(cause: "\(source) is no database")
+        }
+        try reading.seek(toOffset: 0)
         let writing = try FileHandle(forWritingTo: target)
         defer { try? writing.close() }
         while let piece = try reading.read(upToCount: 1 << 20), !piece.isEmpty { try writing.write(contentsOf: piece) }

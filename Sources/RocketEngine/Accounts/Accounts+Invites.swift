@@ -7,7 +7,8 @@ package import RocketPlanning
 
 /// An invitation to be sent, each member judged.
 package struct NewInvite: Sendable {
-    let email: String
+    /// Trimmed and in lower case.
+    package let email: String
     let roles: [String]
     let attributes: JSONObject
 

@@ -34,6 +34,11 @@ package final class PasswordHasher: Sendable {
         placeholder = crypt("", setting: salt(cost: cost, randomBytes(16)) ?? "") ?? ""
     }
 
+    /// Whether a text can be a hash: `$2b$10$` and 53 characters (crypt(5)).
+    static func isHash(_ text: String) -> Bool {
+        text.utf8.count == 60 && text.hasPrefix("$2") && text.utf8.dropFirst(3).first == UInt8(ascii: "$")
+    }
+
     /// - Throws: 503 where too many wait already.
     package func hash(_ password: String) async throws -> String {
         try await run { [cost, randomBytes] in

@@ -31,7 +31,7 @@ extension AppRegistry {
     ///   then there is no folder.
     package func backUp(_ names: [String]?, to path: String) async throws -> BackupReport {
         var apps: [StoredApp] = []
-        for name in names ?? [] { apps.append(try await app(name)) }
+        for name in names ?? [] where !apps.contains(where: { $0.name == name }) { apps.append(try await app(name)) }
         if names == nil { apps = try await all() }
         return try await takingTurns {
             let folder = BackupFolder(path: path)
@@ -63,7 +63,7 @@ extension AppRegistry {
                 return try await provider.backUp(context.stored.databaseName, to: folder.file(of: app.name).path)
             } catch let failure as DatabaseFailure {
                 dependencies.logger.error("the app \(app.name) can't be copied", metadata: ["cause": "\(failure)"])
-                throw RequestFailure.unavailable("The database of this app can't be copied; the log has the cause")
+                throw RequestFailure.unavailable("The database of this app can't be copied: \(failure.words)")
             }
         }
         report.warnings += leftOut.map { "\(app.name): \($0) is not in the copy; it is not Rocket's" }
@@ -90,6 +90,7 @@ extension AppRegistry {
             [
                 "email": .string(user.email), "password_hash": .string(user.passwordHash),
                 "roles": .array(user.roles.map(JSONValue.string)), "active": .boolean(user.isActive),
+                "attributes": .object(user.attributes),
             ]
         }
     }
@@ -112,13 +113,12 @@ extension AppRegistry {
         let folder = BackupFolder(path: path)
         let manifest = try await folder.manifest()
         let chosen = try choose(names, newName, from: manifest)
+        let users = try Self.users(of: manifest)
         try await requireFree(chosen.map { newName ?? $0.name })
         var sizes: [Int] = []
         for app in chosen { sizes.append(try await requireWhole(app, in: folder)) }
         let files = zip(chosen, sizes)
         return try await takingTurns {
-            // First, so that a restoration which stops in the middle can be gone on with app by app.
-            if names == nil, newName == nil { try await restoreUsers(manifest) }
             var report = BackupReport()
             for (app, size) in files {
                 let name = newName ?? app.name
@@ -132,6 +132,7 @@ extension AppRegistry {
                 report.apps.append(["name": .string(name), "bytes": .integer(size)])
                 report.warnings += try await unopened(name, box)
             }
+            if names == nil, newName == nil { report.warnings += try await restoreUsers(users) }
             return report
         }
     }
@@ -142,7 +143,7 @@ extension AppRegistry {
             _ = try await createUnhindered(name: name, displayName: displayName, from: origin)
         } catch let failure as DatabaseFailure {
             dependencies.logger.error("the app \(name) can't be restored", metadata: ["cause": "\(failure)"])
-            throw RequestFailure.unavailable("A database can't be made of the copy; the log has the cause")
+            throw RequestFailure.unavailable("A database can't be made of the copy: \(failure.words)")
         }
     }
 
@@ -162,15 +163,14 @@ extension AppRegistry {
             let message = "the backup is of \(driver), and this server keeps its apps on \(provider.driver)"
             throw .validation([FailureDetail(field: "folder", message: message)])
         }
-        let all = (manifest["apps"]?.arrayValue ?? []).compactMap(\.objectValue).compactMap { app -> BackedUpApp? in
-            guard let name = app["name"]?.stringValue, Self.isValidName(name), let hash = app["sha256"]?.stringValue
-            else { return nil }
-            return BackedUpApp(
-                name: name,
-                displayName: app["display_name"]?.stringValue ?? name,
-                sha256: hash
-            )
+        var all: [BackedUpApp] = []
+        for (index, value) in (manifest["apps"]?.arrayValue ?? []).enumerated() {
+            guard let app = value.objectValue, let name = app["name"]?.stringValue, Self.isValidName(name),
+                let hash = app["sha256"]?.stringValue, !all.contains(where: { $0.name == name })
+            else { throw Self.damaged("apps[\(index)]") }
+            all.append(BackedUpApp(name: name, displayName: app["display_name"]?.stringValue ?? name, sha256: hash))
         }
+        guard !all.isEmpty || names == nil else { throw Self.damaged("apps") }
         let known = all.map(\.name)
         let unknown = (names ?? []).filter { !known.contains($0) }
         guard unknown.isEmpty else {
@@ -193,8 +193,21 @@ extension AppRegistry {
         return chosen
     }
 
+    private static func damaged(_ place: String) -> RequestFailure {
+        .validation([FailureDetail(field: "folder", message: "the manifest is damaged at \(place)")])
+    }
+
     private func requireFree(_ names: [String]) async throws {
-        let taken = Set(try await all(includingUnfinished: true).map(\.name)).intersection(names).sorted()
+        let there = try await all(includingUnfinished: true).filter { names.contains($0.name) }
+        let unfinished = there.filter { $0.status != .active }.map(\.name)
+        guard unfinished.isEmpty else {
+            throw RequestFailure(
+                .conflict,
+                "\(unfinished.joined(separator: ", ")) is being made or removed; what was broken off is free again within"
+                    + " \(Self.makingSeconds / 60) minutes"
+            )
+        }
+        let taken = there.map(\.name).sorted()
         guard taken.isEmpty else {
             throw RequestFailure(
                 .conflict,
@@ -227,37 +240,74 @@ extension AppRegistry {
         }
     }
 
-    /// Puts the users of the platform in their places; one of the same e-mail is replaced.
-    private func restoreUsers(_ manifest: JSONObject) async throws {
+    private struct BackedUpUser {
+        let email: String
+        let hash: String
+        let roles: [String]
+        let isActive: Bool
+        let attributes: JSONObject
+    }
+
+    /// - Throws: 422 for users that can't be.
+    private static func users(of manifest: JSONObject) throws(RequestFailure) -> [BackedUpUser] {
+        var users: [BackedUpUser] = []
+        for (index, value) in (manifest["platform_users"]?.arrayValue ?? []).enumerated() {
+            guard let user = value.objectValue, let email = user["email"]?.stringValue,
+                let hash = user["password_hash"]?.stringValue, UserRules.problem(withEmail: email) == nil,
+                email == Accounts.normalized(email), PasswordHasher.isHash(hash)
+            else { throw damaged("platform_users[\(index)]") }
+            users.append(
+                BackedUpUser(
+                    email: email,
+                    hash: hash,
+                    roles: (user["roles"]?.arrayValue ?? []).compactMap(\.stringValue),
+                    isActive: user["active"] != .boolean(false),
+                    attributes: user["attributes"]?.objectValue ?? JSONObject()
+                )
+            )
+        }
+        return users
+    }
+
+    /// Makes the users of the platform who are not there. Those who are stay as they are, but for one whom this server
+    /// has just seeded with the password that everybody knows.
+    ///
+    /// - Returns: who was left alone.
+    private func restoreUsers(_ users: [BackedUpUser]) async throws -> [String] {
         let store = UserStore(management.dialect, schema: .management)
         let now = dependencies.now()
-        for user in (manifest["platform_users"]?.arrayValue ?? []).compactMap(\.objectValue) {
-            guard let email = user["email"]?.stringValue, let hash = user["password_hash"]?.stringValue else {
-                continue
-            }
-            let roles = (user["roles"]?.arrayValue ?? []).compactMap(\.stringValue)
-            let isActive = user["active"] != .boolean(false)
-            if var known = try await platform.user(email: email) {
-                known.roles = roles
-                known.isActive = isActive
-                known.updatedAt = now
-                _ = try await management.write(
-                    [store.update(known)] + store.changePassword(of: known, to: hash, now: now)
-                )
-            } else {
+        var statements: [SQLStatement] = []
+        var warnings: [String] = []
+        for user in users {
+            guard var known = try await platform.user(email: user.email) else {
                 let new = StoredUser(
                     id: dependencies.newID().text,
-                    email: email,
-                    passwordHash: hash,
-                    roles: roles,
-                    isActive: isActive,
+                    email: user.email,
+                    passwordHash: user.hash,
+                    roles: user.roles,
+                    isActive: user.isActive,
+                    attributes: user.attributes,
                     createdAt: now,
                     updatedAt: now
                 )
-                _ = try await management.write([store.insert(new)])
+                statements.append(store.insert(new))
+                continue
             }
+            guard user.isActive, try await hasher.verify("changeme", against: known.passwordHash) else {
+                if known.passwordHash != user.hash {
+                    warnings.append("the platform's user \(user.email) is there already and stays as it is")
+                }
+                continue
+            }
+            known.roles = user.roles
+            known.attributes = user.attributes
+            known.updatedAt = now
+            statements += [store.update(known)] + store.changePassword(of: known, to: user.hash, now: now)
         }
+        guard !statements.isEmpty else { return warnings }
+        _ = try await management.write(statements)
         let versions = MetaStore.read(try await management.read([MetaStore.versions])[0])
         if let version = versions[.accountsVersion] { try await platform.keepFloors(at: version) }
+        return warnings
     }
 }

@@ -11,7 +11,7 @@ import Synchronization
 
 extension AppRegistry {
     /// How long an app may take to be made: longer than a database may take, and than clocks differ.
-    private static let makingSeconds: Int64 = 600
+    static let makingSeconds: Int64 = 600
 
     private func newLease() -> Timestamp {
         dependencies.now().adding(seconds: Self.makingSeconds)
@@ -177,13 +177,16 @@ extension AppRegistry {
         let context = try await open(app, databaseName: databaseName)
         do {
             try await settle(context, from: origin)
-            try await seed(
-                "admin@localhost",
-                settings.adminPassword,
-                role: "admin",
-                in: context.accounts,
-                of: "the app \(app.name)"
-            )
+            // Whoever restores an app wants nobody in it who was not there.
+            if !origin.isCopy {
+                try await seed(
+                    "admin@localhost",
+                    settings.adminPassword,
+                    role: "admin",
+                    in: context.accounts,
+                    of: "the app \(app.name)"
+                )
+            }
         } catch {
             await context.database.close()
             throw error

@@ -56,7 +56,7 @@ package final class AppRegistry: Sendable {
     package let platform: Accounts
     let store: AppStore
     let settings: AppSettings
-    private let hasher: PasswordHasher
+    let hasher: PasswordHasher
     /// One for all apps: opening and closing one forgets no failed sign-in, and an address counts over all of them.
     private let limiter: LoginLimiter
     package let dependencies: EngineDependencies

@@ -67,7 +67,12 @@ struct BackupFolder: Sendable {
     /// Removes what was written, where it was begun here.
     func remove() async { await remove(url) }
 
-    func removeFile(of app: String) async { await remove(file(of: app)) }
+    /// A copy that failed, with what its store has left beside it.
+    func removeFile(of app: String) async {
+        for suffix in ["", "-journal", "-wal", "-shm"] {
+            await remove(URL(fileURLWithPath: file(of: app).path + suffix))
+        }
+    }
 
     private func remove(_ url: URL) async {
         do {
@@ -113,8 +118,13 @@ struct BackupFolder: Sendable {
     func digest(of app: String) async throws -> (bytes: Int, sha256: String) {
         let url = file(of: app)
         return try await files.run {
-            guard let handle = FileHandle(forReadingAtPath: url.path) else {
-                throw RequestFailure.validation([FailureDetail(field: "folder", message: "\(url.path) is not there")])
+            // What is no plain file may never end.
+            let attributes = try? FileManager.default.attributesOfItem(atPath: url.path)
+            guard attributes?[.type] as? FileAttributeType == .typeRegular,
+                let handle = FileHandle(forReadingAtPath: url.path)
+            else {
+                let message = "\(url.path) is not there, or no file"
+                throw RequestFailure.validation([FailureDetail(field: "folder", message: message)])
             }
             defer { try? handle.close() }
             var hash = SHA256()

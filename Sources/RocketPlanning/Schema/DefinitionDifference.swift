@@ -63,7 +63,7 @@ package struct DefinitionDifference: Sendable, Hashable {
                 continue
             }
             if other.shape != field.shape, !(other.type.isText && field.type.isText) {
-                risks.append("every row's \"\(field.name)\" is written anew")
+                risks.append("the values of \"\(field.name)\" become \(other.type.rawValue)")
             }
             if other.isMandatory, !field.isMandatory {
                 risks.append("writes without \"\(field.name)\" are refused from then on")

@@ -22,8 +22,16 @@ struct OpenAPIDocument {
         }
         if !entities.isEmpty { paths["/_batch"] = .object(Self.batch) }
         var schemas = SharedParts.schemas
+        let rules = Dictionary(
+            grouping: access.snapshot.definitions.others.filter { $0.kind == .rules }.map {
+                RuleDefinition(stored: $0.content)
+            },
+            by: \.entity
+        )
         for outline in entities {
-            for (name, schema) in RecordSchemas(outline).all { schemas[name] = .object(schema) }
+            for (name, schema) in RecordSchemas(outline, rules[outline.entity.name] ?? []).all {
+                schemas[name] = .object(schema)
+            }
         }
         return [
             "openapi": "3.1.0",

@@ -165,9 +165,12 @@ struct RecordPaths {
 
     private var sort: JSONValue {
         [
-            "name": "sort", "in": "query", "description": "Fields, with - for descending; also of related records",
-            "schema": ["type": "string"],
-            "example": .string(sortable.first.map { "-\($0.name)" } ?? entity.key.name),
+            "name": "sort", "in": "query", "style": "form", "explode": false,
+            "description": "With - for descending; fields of related records go as well: customer.name",
+            "schema": [
+                "type": "array", "minItems": 1, "maxItems": 8,
+                "items": ["enum": .array(sortable.flatMap { [.string($0.name), .string("-\($0.name)")] })],
+            ],
         ]
     }
 
@@ -175,7 +178,7 @@ struct RecordPaths {
         let fields: JSONValue = [
             "name": "fields", "in": "query", "style": "form", "explode": false, "description": "Only these",
             "schema": [
-                "type": "array", "minItems": 1, "uniqueItems": true,
+                "type": "array", "minItems": 1,
                 "items": ["enum": .array(outline.readable.map { .string($0.name) })],
             ],
         ]
@@ -186,7 +189,7 @@ struct RecordPaths {
                 "name": "include", "in": "query", "style": "form", "explode": false,
                 "description": "Related records along with each; a.b goes on",
                 "schema": [
-                    "type": "array", "minItems": 1, "uniqueItems": true,
+                    "type": "array", "minItems": 1,
                     "items": ["enum": .array(outline.relations.map { .string($0.name) })],
                 ],
             ],
@@ -198,30 +201,28 @@ struct RecordPaths {
         outline.readable.flatMap { field -> [JSONValue] in
             FilterOperator.allCases.filter { $0.isAllowed(on: field.shape.type) }.map { comparison in
                 let name = comparison == .equal ? field.name : "\(field.name).\(comparison.rawValue)"
-                return [
+                let isList = comparison == .isIn || comparison == .isNotIn
+                let words: JSONObject = isList ? ["style": "form", "explode": false] : [:]
+                let parameter: JSONObject = [
                     "name": .string("filter[\(name)]"), "in": "query",
-                    "schema": .object(Self.schema(of: comparison, field)),
+                    "schema": .object(Self.schema(of: comparison, field.shape)),
                 ]
+                return .object(JSONObject(uniqueMembers: parameter.members + words.members))
             }
         }
     }
 
-    private static func schema(of comparison: FilterOperator, _ field: FieldModel) -> JSONObject {
+    /// A filter takes what the type takes: a value that no record has finds none.
+    private static func schema(of comparison: FilterOperator, _ shape: ValueShape) -> JSONObject {
         switch comparison {
-        case .isNull: return ["type": "boolean"]
-        case .like, .ilike, .contains, .startsWith, .isIn, .isNotIn: return ["type": "string"]
+        case .isNull: ["type": "boolean"]
+        // A lone backslash at the end would escape nothing.
+        case .like, .ilike: ["type": "string", "pattern": "^[^\\\\\\u0000]*$"]
+        case .contains, .startsWith: RecordSchemas.schema(of: shape, isWritten: true)
+        case .isIn, .isNotIn:
+            ["type": "array", "minItems": 1, "items": .object(RecordSchemas.schema(of: shape, isWritten: true))]
         case .equal, .notEqual, .greater, .greaterOrEqual, .less, .lessOrEqual:
-            let schema = RecordSchemas.schema(of: field, isWritten: false)
-            var members = schema.members.filter { !["readOnly", "default", "description"].contains($0.name) }
-            for index in members.indices where members[index].name == "type" {
-                if case .array(let types) = members[index].value { members[index].value = types.first ?? "string" }
-            }
-            for index in members.indices where members[index].name == "enum" {
-                if case .array(let values) = members[index].value {
-                    members[index].value = .array(values.filter { $0 != .null })
-                }
-            }
-            return JSONObject(uniqueMembers: members)
+            RecordSchemas.schema(of: shape, isWritten: true)
         }
     }
 }

@@ -5,10 +5,13 @@ import RocketPlanning
 struct RecordSchemas {
     private let outline: EntityOutline
     private let entity: EntityModel
+    private let rules: [RuleDefinition]
 
-    init(_ outline: EntityOutline) {
+    /// - Parameter rules: those of the entity.
+    init(_ outline: EntityOutline, _ rules: [RuleDefinition]) {
         self.outline = outline
         entity = outline.entity
+        self.rules = rules
     }
 
     /// The name of a schema: `Ticket`, `TicketCreate`, `TicketUpdate`.
@@ -54,12 +57,36 @@ struct RecordSchemas {
 
     private var written: JSONObject {
         var properties = JSONObject()
-        for field in outline.writable { properties[field.name] = .object(Self.schema(of: field, isWritten: true)) }
+        for field in outline.writable { properties[field.name] = .object(written(field)) }
         for side in outline.relations where side.isSource && properties[side.name] == nil {
+            let row: JSONValue = ["$ref": .string("#/components/schemas/\(Self.name(side.other))")]
+            // Rows that are there are named by their key, others are made; what either takes is the other entity's say.
+            let words =
+                "Rows below this record, written with it: as \(Self.name(side.other)), with their key where they are there"
             properties[side.name] =
-                side.isMany ? ["type": "array", "items": ["type": "object"]] : ["type": ["object", "null"]]
+                side.isMany
+                ? ["type": "array", "description": .string(words), "items": ["allOf": [["type": "object"], row]]]
+                : ["description": .string(words), "oneOf": [row, ["type": "null"]]]
         }
         return ["type": "object", "properties": .object(properties), "additionalProperties": false]
+    }
+
+    /// A field with what the rules say of it by itself.
+    private func written(_ field: FieldModel) -> JSONObject {
+        var schema = Self.schema(of: field, isWritten: true)
+        for rule in rules where rule.isActive && rule.hook == .beforeWrite {
+            guard case .field(field.name, let comparison, let value) = rule.content else { continue }
+            switch comparison {
+            case .min: schema["minimum"] = value
+            case .max: schema["maximum"] = value
+            case .minLength: schema["minLength"] = value
+            case .maxLength: schema["maxLength"] = value
+            // JavaScript's patterns, as JSON Schema has them; text holds no NUL whatever they say.
+            case .pattern: schema["pattern"] = value
+            case .equal, .notEqual, .greater, .greaterOrEqual, .less, .lessOrEqual, .isIn, .isNotIn, .notEmpty: break
+            }
+        }
+        return schema
     }
 
     // MARK: fields
@@ -78,7 +105,7 @@ struct RecordSchemas {
         return schema
     }
 
-    private static func schema(of shape: ValueShape, isWritten: Bool) -> JSONObject {
+    static func schema(of shape: ValueShape, isWritten: Bool) -> JSONObject {
         switch shape.type {
         // Text holds every character but NUL.
         case .string, .text: isWritten ? ["type": "string", "pattern": "^[^\\u0000]*$"] : ["type": "string"]

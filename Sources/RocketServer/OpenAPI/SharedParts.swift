@@ -62,6 +62,32 @@ enum SharedParts {
         (502, "A webhook that the write waits for has not agreed"), (503, "Too busy, or a database is away; try again"),
     ]
 
+    private static let batchCreate: JSONValue = [
+        "type": "object", "required": ["method", "path", "body"], "additionalProperties": false,
+        "properties": [
+            "method": ["const": "POST"], "path": ["type": "string", "pattern": "^/[a-z][a-z0-9_]{0,40}$"],
+            "body": ["type": "object"],
+        ],
+    ]
+
+    private static let batchChange: JSONValue = [
+        "type": "object", "required": ["method", "path", "body"], "additionalProperties": false,
+        "properties": [
+            "method": ["enum": ["PUT", "PATCH"]],
+            "path": ["type": "string", "pattern": "^/[a-z][a-z0-9_]{0,40}/[A-Za-z0-9_.~-]{1,64}$"],
+            "body": ["type": "object"], "if_match": ["type": "string"],
+        ],
+    ]
+
+    private static let batchDelete: JSONValue = [
+        "type": "object", "required": ["method", "path"], "additionalProperties": false,
+        "properties": [
+            "method": ["const": "DELETE"],
+            "path": ["type": "string", "pattern": "^/[a-z][a-z0-9_]{0,40}/[A-Za-z0-9_.~-]{1,64}$"],
+            "if_match": ["type": "string"],
+        ],
+    ]
+
     static let schemas: JSONObject = [
         "Error": [
             "type": "object", "required": ["error"],
@@ -106,20 +132,15 @@ enum SharedParts {
             ],
         ],
         "File": [
-            "type": ["object", "string", "null"], "description": "The id of an uploaded file, or what is known of it",
+            "description": "The id of an uploaded file, or what is known of it",
+            "anyOf": [["type": "string", "format": "uuid"], ["type": "object"], ["type": "null"]],
         ],
         "Batch": [
             "type": "object", "required": ["operations"], "additionalProperties": false,
             "properties": [
                 "operations": [
                     "type": "array", "minItems": 1, "maxItems": 100,
-                    "items": [
-                        "type": "object", "required": ["method", "path"], "additionalProperties": false,
-                        "properties": [
-                            "method": ["enum": ["POST", "PUT", "PATCH", "DELETE"]],
-                            "path": ["type": "string"], "body": ["type": "object"], "if_match": ["type": "string"],
-                        ],
-                    ],
+                    "items": ["oneOf": .array([batchCreate, batchChange, batchDelete])],
                 ]
             ],
         ],
@@ -142,15 +163,13 @@ enum SharedParts {
         ],
         "IfMatch": [
             "name": "If-Match", "in": "header", "description": "The ETag of the version that is meant",
-            "schema": ["type": "string"],
+            "schema": ["type": "string", "pattern": "^(\\*|\"[!#-~]*\"(, *\"[!#-~]*\")*)$"],
         ],
         "Page": ["name": "page", "in": "query", "schema": ["type": "integer", "minimum": 1, "default": 1]],
         "PerPage": [
             "name": "per_page", "in": "query",
-            "schema": [
-                "type": "integer", "minimum": 1, "maximum": .integer(RecordQuery.maximumPerPage),
-                "default": .integer(RecordQuery.defaultPerPage),
-            ],
+            "description": .string("More than \(RecordQuery.maximumPerPage) counts as so many"),
+            "schema": ["type": "integer", "minimum": 1, "default": .integer(RecordQuery.defaultPerPage)],
         ],
         "Count": [
             "name": "count", "in": "query", "description": "none leaves the total out",

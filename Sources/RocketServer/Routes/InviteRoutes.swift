@@ -53,6 +53,11 @@ enum InviteRoutes {
                 violations += error.details
             }
         }
+        for (index, invite) in invites.enumerated()
+        where invites[..<index].contains(where: { $0.email == invite.email }) {
+            let message = "\(invite.email) is invited twice"
+            violations.append(FailureDetail(field: "invites[\(index)].email", message: message))
+        }
         guard violations.isEmpty else { throw RequestFailure.validation(violations) }
         return Reply(.created, data: .array(try await send(invites, call)))
     }

@@ -79,6 +79,7 @@ struct LoadedConfiguration: Sendable {
     private static func check(_ value: String, _ key: ConfigurationKey, _ source: String) throws {
         let expected: String
         switch key.kind {
+        case .text where key.name == "database.data_dir" && value.isEmpty: expected = "a folder"
         case .text, .list: return
         case .whole(let range):
             if let whole = Int(value), range.contains(whole) { return }

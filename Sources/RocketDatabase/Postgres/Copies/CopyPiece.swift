@@ -12,6 +12,39 @@ enum CopyPiece: Sendable, Equatable {
     case afterwards([String])
 }
 
+extension CopyPiece {
+    /// Whether its statements are of the kinds that a copy has. It is no judgement of what they do: a copy is as trusted as
+    /// who keeps it.
+    var isPlausible: Bool {
+        switch self {
+        case .rows: true
+        case .sequence(_, let type): ["smallint", "integer", "bigint"].contains(type)
+        case .table(let table):
+            table.create.hasPrefix("CREATE TABLE \"")
+                && table.columns.allSatisfy { column in
+                    column.type.utf8.allSatisfy { byte in
+                        switch byte {
+                        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: " "), UInt8(ascii: "("),
+                            UInt8(ascii: ")"), UInt8(ascii: ","), UInt8(ascii: "["), UInt8(ascii: "]"),
+                            UInt8(ascii: "\""), UInt8(ascii: "_"):
+                            true
+                        default: false
+                        }
+                    }
+                }
+        case .afterwards(let statements):
+            statements.allSatisfy { statement in
+                Self.kinds.contains { statement.hasPrefix($0) }
+            }
+        }
+    }
+
+    private static let kinds = [
+        "ALTER TABLE \"", "ALTER SEQUENCE \"", "CREATE INDEX ", "CREATE UNIQUE INDEX ", "SELECT setval(",
+    ]
+}
+
 struct CopiedTable: Sendable, Equatable {
     struct Column: Sendable, Equatable {
         let name: String

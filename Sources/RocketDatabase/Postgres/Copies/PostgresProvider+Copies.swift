@@ -86,8 +86,8 @@ extension PostgresProvider {
             (rows, bytes) = ([], 0)
             guard !line.hasPrefix("[") else { continue }
             let object = object(line)
-            if object == CopyText.end(rows: count) { return }
-            guard let piece = object.flatMap(CopyText.piece) else {
+            if object == CopyText.end(rows: count), try await lines.next() == nil { return }
+            guard let piece = object.flatMap(CopyText.piece), piece.isPlausible else {
                 throw DatabaseFailure.unavailable(cause: "\(path) is damaged")
             }
             try await copy.take([piece])
