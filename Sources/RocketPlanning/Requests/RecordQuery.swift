@@ -44,7 +44,7 @@ package struct RecordQuery: Sendable, Hashable {
 
     package static let defaultPerPage = 25
     package static let maximumPerPage = 100
-    package static let maximumFilters = 200
+    package static let maximumFilters = 50
     package static let maximumSortKeys = 8
 
     /// The names that a list takes beside `filter[…]`.
