@@ -115,6 +115,7 @@ package final class TestServer: Sendable {
         )
         var calls = DeliverySettings()
         calls.timeout = .milliseconds(1500)
+        calls.patienceAtStop = .milliseconds(1000)
         let deliveries = Deliveries(sender: sender, dependencies: dependencies, settings: calls)
         let services = ServerServices(
             apps: apps,

@@ -90,6 +90,21 @@ struct WorkerTests {
     }
 
     @Test(arguments: TestStore.allCases)
+    func aCallThatIsAboutToEndWhenTheServerStopsIsMadeOnce(store: TestStore) async throws {
+        try await WebhookTests.run(store) { server, app, receiver in
+            try await WebhookTests.hook(app, receiver)
+            receiver.react([.late(700, 200)])
+            try await Self.working(server) {
+                _ = try await app.make("label", ["text": "a"])
+                try await Self.until("it is sent") { receiver.received.count == 1 }
+            }
+            #expect(try await WebhookTests.logs(app)[0]["status"] == "delivered")
+            try await app.deliver()
+            #expect(receiver.received.count == 1)
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
     func theListOfAppsKnowsWhichHaveWork(store: TestStore) async throws {
         try await WebhookTests.run(store) { server, app, receiver in
             func withWork() async throws -> Bool {

@@ -16,6 +16,8 @@ package struct DeliverySettings: Sendable {
     package var perLane = 16
     package var perApp = 128
     package var atOnce = 1024
+    /// How long a call may go on when the server stops.
+    package var patienceAtStop = Duration.seconds(2)
     /// How long rows of the log are kept.
     package var logDays: Int64 = 30
 
@@ -176,14 +178,33 @@ package final class Deliveries: AppWork {
         _ app: AppContext,
         _ store: DeliveryStore
     ) async -> CallOutcome? {
-        await withTaskGroup(of: CallOutcome?.self) { group in
-            group.addTask { [sender] in await sender.send(outgoing) }
+        // By itself: a server that stops lets a call end that is about to, so that it need not be made again.
+        let sending = Task { [sender] in await sender.send(outgoing) }
+        let (outcome, isEnded) = await withTaskGroup(of: CallOutcome?.self) { group in
+            group.addTask { [settings] in await Self.outcome(of: sending, patience: settings.patienceAtStop) }
             group.addTask { await self.renew(delivery, app, store) }
-            let first = await group.next() ?? nil
+            var first = await group.next() ?? nil
+            // Where the server stops, nobody renews any more, and the call has a little while yet.
+            if first == nil, Task.isCancelled { first = await group.next() ?? nil }
+            let isEnded = first != nil && !sending.isCancelled
+            sending.cancel()
             group.cancelAll()
-            guard Task.isCancelled else { return first }
-            await giveBack(delivery, app, store)
-            return nil
+            return (first, isEnded)
+        }
+        guard Task.isCancelled, !isEnded else { return outcome }
+        await giveBack(delivery, app, store)
+        return nil
+    }
+
+    /// - Parameter patience: how long it is waited for once nobody wants it any more.
+    private static func outcome(of sending: Task<CallOutcome, Never>, patience: Duration) async -> CallOutcome? {
+        await withTaskCancellationHandler {
+            await sending.value
+        } onCancel: {
+            Task {
+                do { try await Task.sleep(for: patience) } catch {}
+                sending.cancel()
+            }
         }
     }
 
