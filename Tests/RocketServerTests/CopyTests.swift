@@ -115,6 +115,13 @@ struct CopyTests {
             let copy = try await Self.signIn(server, "copy")
             #expect(try await Self.contents(copy) == Self.contents(app))
             _ = try await server.login("copy", "ann@x.example", "password1")
+            // A key that was used there is free here.
+            let key: HTTPFields = [.init("Idempotency-Key")!: "k"]
+            #expect(try await app.post("label", ["text": "keyed"], headers: key).status == 201)
+            #expect(try await Self.clone(server, ["name": "keyed", "from": "till", "rows": true]).status == 201)
+            let keyed = try await Self.signIn(server, "keyed")
+            let again = try await keyed.post("label", ["text": "another"], headers: key)
+            #expect(again.status == 201 && again.headers[.init("Idempotency-Replayed")!] == nil, "\(again)")
             // Numbers go on, constraints hold, and neither app sees the other's rows.
             #expect(try await copy.post("counted", ["title": "t61"])["data"]["id"] == 61)
             #expect(try await app.post("counted", ["title": "t61"])["data"]["id"] == 61)

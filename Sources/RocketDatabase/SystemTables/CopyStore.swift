@@ -37,6 +37,8 @@ package struct CopyStore: Sendable {
             sql.statement(), SQLStatement("DELETE FROM \"_events\""),
             // They are noted anew, from now on.
             SQLStatement("DELETE FROM \"_workflow_schedules\""),
+            // What was carried out there was not carried out here.
+            SQLStatement("DELETE FROM \"_request_keys\""),
         ]
     }
 }
