@@ -290,6 +290,7 @@ import Testing
             ("server:\n  prot: 1\n", [:], "\"server.prot\" is not known; did you mean \"server.port\"?"),
             ("server:\n  port: many\n", [:], "server.port (app.yaml): expected a whole number"),
             ("- a\n", [:], "the file is a mapping"),
+            ("", ["ROCKET_DATABASE_DATA_DIR": ""], "database.data_dir (environment): expected a folder"),
             ("{", [:], "not YAML"),
             ("", ["ROCKET_SERVER_PROT": "1"], "ROCKET_SERVER_PROT is not known; did you mean \"ROCKET_SERVER_PORT\"?"),
             ("", ["ROCKET_LOG_LEVEL": "loud"], "log.level (environment): expected trace or"),

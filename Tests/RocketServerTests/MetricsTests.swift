@@ -58,15 +58,19 @@ struct MetricsTests {
             let sample = #/[a-z_:]+(?:\{[a-z_]+="[^"\n]*"(?:,[a-z_]+="[^"\n]*")*\})? -?[0-9.e+-]+/#
             let type = #/# TYPE [a-z_:]+ (?:counter|gauge|histogram)/#
             var types: Set<Substring> = []
+            var helped: Set<Substring> = []
             #expect(text.hasSuffix("\n"))
             for line in text.dropLast().split(separator: "\n", omittingEmptySubsequences: false) {
-                if line.hasPrefix("#") {
+                if line.hasPrefix("# HELP ") {
+                    helped.insert(line.split(separator: " ")[2])
+                } else if line.hasPrefix("#") {
                     #expect(line.wholeMatch(of: type) != nil && types.insert(line).inserted, "\(line)")
                 } else {
                     #expect(line.wholeMatch(of: sample) != nil, "\(line)")
                 }
             }
             #expect(types.count > 10)
+            #expect(helped == Set(types.map { $0.split(separator: " ")[2] }), "what is told is explained")
         }
     }
 

@@ -17,7 +17,32 @@ struct PrometheusText {
 
     private(set) var text = ""
 
+    /// What the names leave open.
+    private static let help = [
+        "rocket_http_requests_total": "Requests, by the pattern of their route and the status of the answer.",
+        "rocket_http_request_duration_seconds": "From the head of a request to its answer.",
+        "rocket_apps": "Apps on this platform.",
+        "rocket_apps_open": "Apps that this server has open.",
+        "rocket_apps_with_work": "Apps in which something waits to be done, open or not.",
+        "rocket_database_connections": "Connections of this server to databases.",
+        "rocket_database_connections_busy": "Those of them that are at work.",
+        "rocket_database_waiting": "Callers that wait for a connection.",
+        "rocket_webhook_deliveries_pending": "Deliveries that wait, of the open apps, up to 100,000 for each.",
+        "rocket_webhook_oldest_pending_seconds": "The age of the oldest delivery that waits.",
+        "rocket_webhook_deliveries_total": "Deliveries that this server has tried, by outcome.",
+        "rocket_workflow_instances_running": "Instances that run, of the open apps.",
+        "rocket_workflow_timers": "Instances that go on by themselves at an instant.",
+        "rocket_workflow_timer_late_seconds": "How late the one is that should have gone on first.",
+        "rocket_workflow_turns_total": "Steps of instances that this server has taken.",
+        "rocket_events_pending": "Events that no workflow has been started for yet.",
+        "rocket_expression_errors_total": "Expressions that could not be evaluated.",
+        "process_resident_memory_bytes": "Memory of the process.",
+        "process_open_fds": "Open files of the process.",
+        "process_cpu_seconds_total": "CPU time of the process.",
+    ]
+
     mutating func family(_ name: String, type: String) {
+        if let words = Self.help[name] { text += "# HELP \(name) \(words)\n" }
         text += "# TYPE \(name) \(type)\n"
     }
 

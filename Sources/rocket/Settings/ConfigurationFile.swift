@@ -14,9 +14,15 @@ enum ConfigurationFile {
             guard path == nil else { throw CommandFailure("\(name): there is no such file", .configuration) }
             return [:]
         }
+        guard let data = FileManager.default.contents(atPath: name) else {
+            throw CommandFailure("\(name): the file can't be read", .configuration)
+        }
+        guard let text = String(data: data, encoding: .utf8) else {
+            throw CommandFailure("\(name): not YAML: it is no text in UTF-8", .configuration)
+        }
         let node: Node?
         do {
-            node = try Yams.compose(yaml: String(contentsOfFile: name, encoding: .utf8))
+            node = try Yams.compose(yaml: text)
         } catch {
             throw CommandFailure("\(name): not YAML: \(firstLine("\(error)"))", .configuration)
         }
