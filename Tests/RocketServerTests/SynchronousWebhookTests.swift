@@ -76,13 +76,13 @@ struct SynchronousWebhookTests {
     func theCallsOfOneWriteShareTheirTime(store: TestStore) async throws {
         try await TestReceiver.run { receiver in
             var settings = ServerSettings()
-            settings.synchronousCallLimit = .milliseconds(2000)
+            settings.synchronousCallLimit = .milliseconds(3500)
             try await TestServer.run(store, server: settings) { server in
                 let app = try await server.makeApp()
                 try await app.makeEntity("label", fields: [["name": "text", "type": "string"]])
                 for _ in 0..<3 { try await WebhookTests.hook(app, receiver, "label", Self.before) }
                 // None of them takes all the time, but two of them do.
-                receiver.react([.late(1200, 200), .late(1200, 200), .late(1200, 200)])
+                receiver.react([.late(1900, 200), .late(1900, 200), .late(1900, 200)])
                 #expect(try await app.post("label", ["text": "a"]).status == 502)
                 // The first has agreed, and its log says so, though the write did not happen; the third was not asked.
                 let logs = try await WebhookTests.logs(app)
