@@ -77,8 +77,14 @@ struct RocketProcess {
     }
 
     /// Starts `serve` on a free port, and waits until it listens.
-    static func serve(_ directory: URL, environment: [String: String] = [:]) async throws -> RocketProcess {
-        let arguments = ["serve", "--data-dir", directory.path, "--port", "0"]
+    ///
+    /// - Parameter namesDirectory: false where the environment says where the data is.
+    static func serve(
+        _ directory: URL,
+        environment: [String: String] = [:],
+        namesDirectory: Bool = true
+    ) async throws -> RocketProcess {
+        let arguments = ["serve", "--port", "0"] + (namesDirectory ? ["--data-dir", directory.path] : [])
         let process = try process(arguments, environment, in: directory)
         let errors = Pipe()
         process.standardError = errors

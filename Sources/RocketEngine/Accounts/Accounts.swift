@@ -224,10 +224,7 @@ package struct Accounts: Sendable {
 
     /// What is stored of a token: a thief of the database can't sign in with it.
     static func hash(ofToken token: String) -> String {
-        SHA256.hash(data: Data(token.utf8)).map { byte in
-            let hex = String(byte, radix: 16)
-            return byte < 16 ? "0" + hex : hex
-        }.joined()
+        SHA256.hash(data: Data(token.utf8)).hexadecimal
     }
 }
 

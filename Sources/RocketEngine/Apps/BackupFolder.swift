@@ -29,7 +29,7 @@ struct BackupFolder: Sendable {
     /// - Throws: 409 where something is at its place already.
     func begin(_ chance: [UInt8]) async throws -> BackupFolder {
         let path = url.path
-        let mark = chance.map { String($0, radix: 16) }.joined()
+        let mark = chance.hexadecimal
         let draft = BackupFolder(path: "\(path).partial-\(mark)")
         try await files.run {
             guard !FileManager.default.fileExists(atPath: path) else {
@@ -137,7 +137,7 @@ struct BackupFolder: Sendable {
             } catch {
                 throw Self.failure(url.path, error)
             }
-            return (count, hash.finalize().map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined())
+            return (count, hash.finalize().hexadecimal)
         }
     }
 

@@ -10,46 +10,11 @@ extension DefinitionImport {
     package func replacement(_ box: SecretBox, newID: @escaping @Sendable () -> UniqueID) -> MetadataWriter.Change {
         { definitions in
             var wanted = DefinitionSet()
-            var places: [String: String] = [:]
             wanted.entities = Self.merged(definitions.entities, entities, by: \.name)
             wanted.relations = Self.merged(definitions.relations, relations, by: \.name)
-            for (index, entity) in wanted.entities.enumerated() {
-                let place = entities.firstIndex { $0.name == entity.name } ?? index
-                places["entities[\(index)]"] = "entities[\(place)]"
-            }
-            for (index, relation) in wanted.relations.enumerated() {
-                let place = relations.firstIndex { $0.name == relation.name } ?? index
-                places["relations[\(index)]"] = "relations[\(place)]"
-            }
+            var places = structurePlaces(wanted)
             var violations = repeated() + moved(definitions.entities)
-            let fields = wanted.fieldNames
-            for kind in DefinitionKind.allCases where kind != .entities && kind != .relations {
-                let old = definitions.others.filter { $0.kind == kind }
-                var matching = DefinitionMatching(old, box)
-                for other in others where other.kind == kind {
-                    let (content, problems) = StoredDefinition.read(
-                        other.object,
-                        kind: kind,
-                        path: other.path,
-                        fields: fields
-                    )
-                    violations += problems
-                    if problems.isEmpty { matching.add(content, at: other.path) }
-                }
-                for (index, (definition, path)) in matching.definitions(kind, newID).enumerated() {
-                    places["\(kind.rawValue)[\(index)]"] = path
-                    wanted.others.append(definition)
-                }
-            }
-            // In the order in which they are stored, which is that of all kinds together.
-            let positions = Dictionary(
-                definitions.others.enumerated().map { ($0.element.id, $0.offset) },
-                uniquingKeysWith: { first, _ in first }
-            )
-            wanted.others = wanted.others.enumerated().sorted { left, right in
-                let (first, second) = (positions[left.element.id] ?? .max, positions[right.element.id] ?? .max)
-                return (first, left.offset) < (second, right.offset)
-            }.map(\.element)
+            violations += addOthers(to: &wanted, from: definitions, &places, box, newID)
             violations += SnapshotCompiler.structuralViolations(in: wanted).map { $0.moved(places) }
             if violations.isEmpty {
                 violations = SnapshotCompiler.broken(in: wanted).flatMap(\.violations).map { $0.moved(places) }
@@ -57,6 +22,47 @@ extension DefinitionImport {
             guard violations.isEmpty else { throw RequestFailure.validation(violations) }
             return wanted
         }
+    }
+
+    /// Where in the file the entities and relations of a set stand.
+    private func structurePlaces(_ wanted: DefinitionSet) -> [String: String] {
+        var places: [String: String] = [:]
+        for (kind, names, given) in [
+            ("entities", wanted.entities.map(\.name), entities.map(\.name)),
+            ("relations", wanted.relations.map(\.name), relations.map(\.name)),
+        ] {
+            for (index, name) in names.enumerated() {
+                places["\(kind)[\(index)]"] = "\(kind)[\(given.firstIndex(of: name) ?? index)]"
+            }
+        }
+        return places
+    }
+
+    /// - Returns: what is wrong with the shape of those of the file.
+    private func addOthers(
+        to wanted: inout DefinitionSet,
+        from definitions: DefinitionSet,
+        _ places: inout [String: String],
+        _ box: SecretBox,
+        _ newID: () -> UniqueID
+    ) -> [FailureDetail] {
+        var violations: [FailureDetail] = []
+        let fields = wanted.fieldNames
+        for kind in DefinitionKind.allCases where kind != .entities && kind != .relations {
+            var matching = DefinitionMatching(definitions.others.filter { $0.kind == kind }, box)
+            for (_, path, object) in others.filter({ $0.kind == kind }) {
+                let (content, problems) = StoredDefinition.read(object, kind: kind, path: path, fields: fields)
+                violations += problems
+                if problems.isEmpty { matching.add(content, at: path) }
+            }
+            for (index, (definition, path)) in matching.definitions(kind, newID).enumerated() {
+                places["\(kind.rawValue)[\(index)]"] = path
+                wanted.others.append(definition)
+            }
+        }
+        // In the order in which they are stored, which is that of all kinds together.
+        wanted.others = Self.merged(definitions.others, wanted.others, by: \.id)
+        return violations
     }
 
     /// The new items, those that were there before in their old order.

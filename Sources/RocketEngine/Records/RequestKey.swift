@@ -34,8 +34,7 @@ package struct RequestKey: Sendable {
             throw .parameter("Idempotency-Key", message)
         }
         key = Accounts.hash(ofToken: [owner, method, path, text].joined(separator: "\n"))
-        self.body = SHA256.hash(data: Data(body)).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
-            .joined()
+        self.body = SHA256.hash(data: Data(body)).hexadecimal
         self.now = now
     }
 }

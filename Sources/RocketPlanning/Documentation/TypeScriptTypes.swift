@@ -11,7 +11,7 @@ package struct TypeScriptTypes: Sendable {
 
     package var text: String {
         let entities = definitions.entities
-        let map = entities.map { "  \(Self.key($0.name)): \(TypeNames.pascal($0.name));" }
+        let map = entities.map { "  \($0.name): \(TypeNames.pascal($0.name));" }
         return """
             // Types of the records of an app, made by "rocket types". Numbers of the types bigint and decimal have all of
             // their digits in JSON; JavaScript's own parser keeps about 15 of them.
@@ -37,20 +37,20 @@ package struct TypeScriptTypes: Sendable {
         let writable = entity.fields.filter { !isEngineOwned($0, entity) }
         return interface(
             name,
-            entity.fields.map { "\(Self.key($0.name)): \(Self.type(of: $0, entity));" }
+            entity.fields.map { "\($0.name): \(Self.type(of: $0, entity));" }
                 + (entity.softDelete && entity.field(EntityDefinition.deletedAt) == nil
                     ? ["deleted_at?: string | null;"] : [])
-                + sides.map { "\(Self.key($0.name))?: \($0.isMany ? "\($0.other)[]" : "\($0.other) | null");" }
+                + sides.map { "\($0.name)?: \($0.isMany ? "\($0.other)[]" : "\($0.other) | null");" }
         )
             + interface(
                 name + "Create",
-                writable.map { "\(Self.key($0.name))\(isNeeded($0, entity) ? "" : "?"): \(Self.type(of: $0, entity));" }
+                writable.map { "\($0.name)\(isNeeded($0, entity) ? "" : "?"): \(Self.type(of: $0, entity));" }
                     + nested(sides)
             )
             + interface(
                 name + "Update",
                 writable.filter { $0.name != entity.primaryKey.field }.map {
-                    "\(Self.key($0.name))?: \(Self.type(of: $0, entity));"
+                    "\($0.name)?: \(Self.type(of: $0, entity));"
                 } + nested(sides)
             )
     }
@@ -90,16 +90,22 @@ package struct TypeScriptTypes: Sendable {
         }
     }
 
-    /// A member's name; names of metadata are identifiers, and reserved words are fine there.
-    private static func key(_ name: String) -> String { name }
-
     // MARK: relations
 
     private struct Side {
         let name: String
         let other: String
+        let otherKey: String
         let isMany: Bool
         let isSource: Bool
+
+        init(_ relation: RelationDefinition, _ other: EntityDefinition, isMany: Bool, isSource: Bool) {
+            name = relation.name
+            self.other = TypeNames.pascal(other.name)
+            otherKey = other.primaryKey.field
+            self.isMany = isMany
+            self.isSource = isSource
+        }
     }
 
     private func relations(of entity: EntityDefinition) -> [Side] {
@@ -109,13 +115,15 @@ package struct TypeScriptTypes: Sendable {
             let isJoined = if case .joinTable = relation.link { true } else { false }
             let isSingle = relation.kind == .oneToOne
             var found: [Side] = []
-            if relation.source == entity.name {
-                let other = TypeNames.pascal(relation.target)
-                found.append(Side(name: relation.name, other: other, isMany: !isSingle, isSource: true))
+            if relation.source == entity.name,
+                let other = definitions.entities.first(where: { $0.name == relation.target })
+            {
+                found.append(Side(relation, other, isMany: !isSingle, isSource: true))
             }
-            if relation.target == entity.name {
-                let other = TypeNames.pascal(relation.source)
-                found.append(Side(name: relation.name, other: other, isMany: isJoined, isSource: false))
+            if relation.target == entity.name,
+                let other = definitions.entities.first(where: { $0.name == relation.source })
+            {
+                found.append(Side(relation, other, isMany: isJoined, isSource: false))
             }
             for side in found where names.insert(side.name).inserted { sides.append(side) }
         }
