@@ -208,13 +208,14 @@ import Testing
         }
     }
 
-    @Test func aLongAnswerThatIsReadSlowlyIsWholeThoughTheServerStops() async throws {
-        try await Self.inDirectory { directory in
-            let made = try await RocketProcess.run(
-                ["app", "create", "long", "--data-dir", directory.path],
-                in: directory
-            )
-            #expect(made.status == 0, "\(made)")
+    @Test(arguments: TestStore.allCases)
+    func aLongAnswerThatIsReadSlowlyIsWholeThoughTheServerStops(store: TestStore) async throws {
+        try await Self.onEachStore(store) { directory, environment in
+            let name = "long\(UInt32.random(in: .min ... .max))"
+            func run(_ arguments: String..., input: String = "") async throws -> RocketProcess.Result {
+                try await RocketProcess.run(arguments, environment: environment, input: input, in: directory)
+            }
+            #expect(try await run("app", "create", name).status == 0)
             let row =
                 "{\"id\": \"10000000-0000-0000-0000-0000000000%02d\", \"text\": \"\(String(repeating: "x", count: 90_000))\"}"
             let rows = (0..<90).map { row.replacing("%02d", with: String($0 + 10)) }.joined(separator: ",")
@@ -225,20 +226,17 @@ import Testing
                 "permissions": [{"entity": "page", "action": "read", "roles": ["anonymous"]}],
                 "sample_data": {"page": [\(rows)]}}
                 """
-            let imported = try await RocketProcess.run(
-                ["import", "long", "--data-dir", directory.path],
-                input: file,
-                in: directory
-            )
+            let imported = try await run("import", name, input: file)
             #expect(imported.status == 0, "\(imported)")
-            let server = try await RocketProcess.serve(directory)
-            let request = "GET /api/long/page?per_page=100 HTTP/1.1\r\nHost: x\r\n\r\n"
+            let server = try await RocketProcess.serve(directory, environment: environment, namesDirectory: false)
+            let request = "GET /api/\(name)/page?per_page=100 HTTP/1.1\r\nHost: x\r\n\r\n"
             let reader = try SlowReader(port: server.port, request)
             #expect(try await reader.read(atLeast: 100_000).starts(with: "HTTP/1.1 200".utf8))
             server.send(SIGTERM)
             try await Task.sleep(for: .milliseconds(500))
             let answer = try await reader.readToEnd()
             #expect(try await server.waitForEnd() == 0)
+            #expect(try await run("app", "delete", name, "--yes").status == 0)
             let text = String(decoding: answer, as: UTF8.self)
             let head = try #require(text.range(of: "\r\n\r\n"))
             let length = text[..<head.lowerBound].lowercased().split(separator: "\r\n")
