@@ -12,7 +12,6 @@ writer knew of; where a row differs from the source's though it was not changed 
 definitions, refuses the sign-in or the writes of the source, takes the source's tokens, or is not the same after a
 restart; where what is there already is written over; and where a writer is refused or waits for seconds.
 """
-import argparse
 import collections
 import contextlib
 import dataclasses
@@ -20,16 +19,13 @@ import http.client
 import itertools
 import json
 import os
-import pathlib
 import random
-import shutil
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 import uuid
 
+import tries
 from kill9 import Client, RoundFailure, Server
 from kill9_webhooks import management_url, refuse
 
@@ -406,45 +402,10 @@ def summary(store, results, asked):
     return f"{store}: {len(results)} of {asked} tries good; " + "; ".join(parts)
 
 
-def parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = pathlib.Path(__file__).resolve().parent.parent / ".build/release/rocket"
-    parser.add_argument("rocket", nargs="?", default=default, type=pathlib.Path, help="default: .build/release/rocket")
-    parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
-    parser.add_argument("--url", default=os.environ.get("TEST_POSTGRES_URL"), help="default: $TEST_POSTGRES_URL")
-    parser.add_argument("--tries", type=int, default=3)
-    parser.add_argument("--papers", type=int, default=50_000, help="rows that nobody writes (default: 50000)")
-    parser.add_argument("--seed", type=int, help="of the first try; the next ones add one each (default: random)")
-    options = parser.parse_args()
-    if not os.access(options.rocket, os.X_OK):
-        parser.error(f"{options.rocket} is not there: swift build -c release --product rocket")
-    if options.store == "postgres" and not options.url:
-        parser.error("--store postgres needs --url, or scripts/with_postgres.sh before it")
-    options.rocket = options.rocket.resolve()
-    return options
-
-
 def main():
-    options = parse()
-    first = random.randrange(1_000_000) if options.seed is None else options.seed
-    good = []
-    for number in range(options.tries):
-        seed = first + number
-        directory = pathlib.Path(tempfile.mkdtemp(prefix="rocket-restore-"))
-        try:
-            result = run_try(options, directory, seed)
-        except (
-            RoundFailure, OSError, http.client.HTTPException, ValueError, KeyError, subprocess.SubprocessError,
-        ) as failure:
-            # The folder stays for whoever looks into it: the data, the copy and the server's log.
-            text = (str(failure) or repr(failure)).replace("\n", "\n  ")
-            print(f"try {number + 1} (seed {seed}): FAILED, see {directory}\n  {text}", flush=True)
-        else:
-            good.append(result)
-            shutil.rmtree(directory)
-            print(f"try {number + 1} (seed {seed}): " + "\n  ".join(describe(*result)), flush=True)
-    print(summary(options.store, good, options.tries) if good else f"{options.store}: no try was good")
-    sys.exit(0 if len(good) == options.tries else 1)
+    parser = tries.arguments(__doc__, 3)
+    parser.add_argument("--papers", type=int, default=50_000, help="rows that nobody writes (default: 50000)")
+    tries.run(parser, "restore", run_try, lambda result: "\n  ".join(describe(*result)), summary)
 
 
 if __name__ == "__main__":

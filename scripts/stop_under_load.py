@@ -12,27 +12,22 @@ before the signal has none, or half of one; where an answer is no 2xx, other tha
 and where a webhook is not told of a row within a minute of the next start, or only after a pause as long as that of a
 retry or a lease. It may be told twice; that is counted.
 """
-import argparse
 import collections
 import contextlib
 import dataclasses
-import http.client
 import itertools
 import json
 import os
-import pathlib
 import random
 import re
-import shutil
 import signal
 import socket
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 import uuid
 
+import tries
 from kill9 import Client, RoundFailure, Server
 from kill9_webhooks import count_logs, management_url, refuse
 from webhook_receiver import Receiver
@@ -394,14 +389,14 @@ def run_try(options, directory, seed):
     )
 
 
-def summary(store, tries, asked):
-    total = sum((each.outcomes for each in tries), collections.Counter())
+def summary(store, runs, asked):
+    total = sum((each.outcomes for each in runs), collections.Counter())
     statuses = {outcome: count for outcome, count in sorted(total.items(), key=str) if isinstance(outcome, int)}
     answered, more = sum(statuses.values()), ", ".join(f"{count} × {status}" for status, count in statuses.items())
-    sums = {name: sum(getattr(each, name) for each in tries) for name in ("running", "rows", "left", "again")}
-    most = {name: max(getattr(each, name) for each in tries) for name in ("stop", "last", "again")}
+    sums = {name: sum(getattr(each, name) for each in runs) for name in ("running", "rows", "left", "again")}
+    most = {name: max(getattr(each, name) for each in runs) for name in ("stop", "last", "again")}
     return "\n".join([
-        f"{store}: {len(tries)} of {asked} tries good, slowest stop {most['stop'] * 1000:.0f} ms",
+        f"{store}: {len(runs)} of {asked} tries good, slowest stop {most['stop'] * 1000:.0f} ms",
         f"  {answered + total[UNANSWERED]} requests, {answered} answered ({more}), {sums['running']} of them ran at "
         f"the signal; {total[UNANSWERED]} cut off, none of them carried out; {total[REFUSED]} connects refused",
         f"  {sums['rows']} rows, {sums['left']} left to tell at the stop, all told at most {most['last']:.1f} s after "
@@ -409,43 +404,10 @@ def summary(store, tries, asked):
     ])
 
 
-def parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = pathlib.Path(__file__).resolve().parent.parent / ".build/release/rocket"
-    parser.add_argument("rocket", nargs="?", default=default, type=pathlib.Path, help="default: .build/release/rocket")
-    parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
-    parser.add_argument("--url", default=os.environ.get("TEST_POSTGRES_URL"), help="default: $TEST_POSTGRES_URL")
-    parser.add_argument("--tries", type=int, default=20)
-    parser.add_argument("--slow-readers", type=int, default=2, help="of long answers (default: 2)")
-    parser.add_argument("--seed", type=int, help="of the first try; the next ones add one each (default: random)")
-    options = parser.parse_args()
-    if not os.access(options.rocket, os.X_OK):
-        parser.error(f"{options.rocket} is not there: swift build -c release --product rocket")
-    if options.store == "postgres" and not options.url:
-        parser.error("--store postgres needs --url, or scripts/with_postgres.sh before it")
-    options.rocket = options.rocket.resolve()
-    return options
-
-
 def main():
-    options = parse()
-    first = random.randrange(1_000_000) if options.seed is None else options.seed
-    good = []
-    for number in range(options.tries):
-        seed = first + number
-        directory = pathlib.Path(tempfile.mkdtemp(prefix="rocket-stop-"))
-        try:
-            result = run_try(options, directory, seed)
-        except (RoundFailure, OSError, http.client.HTTPException, ValueError, KeyError) as failure:
-            # The folder stays for whoever looks into it: the data and the server's log.
-            text = (str(failure) or repr(failure)).replace("\n", "\n  ")
-            print(f"try {number + 1} (seed {seed}): FAILED, see {directory}\n  {text}", flush=True)
-        else:
-            good.append(result)
-            shutil.rmtree(directory)
-            print(f"try {number + 1} (seed {seed}): {result.line()}", flush=True)
-    print(summary(options.store, good, options.tries) if good else f"{options.store}: no try was good")
-    sys.exit(0 if len(good) == options.tries else 1)
+    parser = tries.arguments(__doc__, 20)
+    parser.add_argument("--slow-readers", type=int, default=2, help="of long answers (default: 2)")
+    tries.run(parser, "stop", run_try, lambda result: result.line(), summary)
 
 
 if __name__ == "__main__":
