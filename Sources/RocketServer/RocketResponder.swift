@@ -158,7 +158,8 @@ private struct RouteRun {
             request: request,
             context: context,
             services: services,
-            trace: trace?.child(UInt64.random(in: .min ... .max))
+            trace: trace?.child(UInt64.random(in: .min ... .max)),
+            requestID: requestID
         )
     }
 

@@ -9,6 +9,7 @@ enum Desk {
         table: "tickets",
         primaryKey: .init(field: "id", type: .uuid, generated: true),
         softDelete: true,
+        history: false,
         slug: .init(field: "slug", source: "title", regenerateOnUpdate: true),
         fields: [
             FieldDefinition(name: "id", type: .uuid),
@@ -42,6 +43,7 @@ enum Desk {
         table: "notes",
         primaryKey: .init(field: "id", type: .int, generated: true),
         softDelete: false,
+        history: false,
         fields: [
             FieldDefinition(name: "id", type: .int, required: true),
             FieldDefinition(name: "title", type: .string),
@@ -54,6 +56,7 @@ enum Desk {
         table: "accounts",
         primaryKey: .init(field: "code", type: .string, generated: false),
         softDelete: true,
+        history: false,
         fields: [
             FieldDefinition(name: "code", type: .string),
             FieldDefinition(name: "name", type: .string, required: true, nullable: true),
@@ -67,6 +70,7 @@ enum Desk {
         table: "agents",
         primaryKey: .init(field: "id", type: .bigint, generated: true),
         softDelete: false,
+        history: false,
         fields: [FieldDefinition(name: "id", type: .bigint), FieldDefinition(name: "name", type: .text)]
     )
 
@@ -174,7 +178,7 @@ enum Desk {
         )
     }
 
-    static func restore(_ id: String, in name: String, _ dialect: SQLDialect = .sqlite) throws -> SQLStatement {
+    static func restore(_ id: String, in name: String, _ dialect: SQLDialect = .sqlite) throws -> [SQLStatement] {
         let entity = try entity(name, dialect)
         let grant = try Access(admin, to: try Desk.snapshot(), at: Desk.now).grant(.delete, on: entity)
         return try WritePlanner.restore(id: id, in: entity, grant: grant)

@@ -8,6 +8,7 @@ enum Shop {
         table: "products",
         primaryKey: .init(field: "id", type: .uuid, generated: true),
         softDelete: true,
+        history: false,
         slug: .init(field: "slug", source: "title", regenerateOnUpdate: false),
         fields: [
             FieldDefinition(name: "id", type: .uuid),
@@ -29,6 +30,7 @@ enum Shop {
         table: "shops",
         primaryKey: .init(field: "id", type: .int, generated: true),
         softDelete: false,
+        history: false,
         fields: [FieldDefinition(name: "id", type: .int), FieldDefinition(name: "name", type: .text)]
     )
 

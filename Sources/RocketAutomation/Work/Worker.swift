@@ -77,12 +77,16 @@ package final class Worker: Sendable {
         }
     }
 
-    private func tidy() async {
+    /// Removes what is kept no longer.
+    package func tidy() async {
         for app in apps.openNames {
             do {
                 try await apps.withApp(app, isUse: false) { context in
                     for kind in kinds { try await kind.tidy(context) }
                     try await context.pruneRequestKeys(now: dependencies.now())
+                    try await context.pruneHistory(
+                        before: dependencies.now().adding(seconds: -apps.settings.historyDays * 86_400)
+                    )
                 }
             } catch {
                 dependencies.logger.debug("an app was not tidied", metadata: ["app": "\(app)", "cause": "\(error)"])

@@ -38,6 +38,7 @@ package enum SystemSchema: Sendable {
                     """,
                     "CREATE INDEX \"_request_keys_age_idx\" ON \"_request_keys\" (\"created_at\")",
                 ],
+                Self.historyTable(dialect),
             ]
         case .management:
             [
@@ -173,6 +174,18 @@ package enum SystemSchema: Sendable {
         "CREATE INDEX \"_invites_email_idx\" ON \"_invites\" (\"email\") WHERE \"accepted_at\" IS NULL",
         "CREATE INDEX \"_invites_list_idx\" ON \"_invites\" (\"created_at\", \"id\")",
     ]
+
+    /// The audit trail, in the order in which it was written.
+    private static func historyTable(_ dialect: SQLDialect) -> [String] {
+        let number = dialect == .postgres ? "BIGSERIAL" : "INTEGER"
+        return [
+            """
+            CREATE TABLE "_history" ("seq" \(number) PRIMARY KEY, "entity" TEXT NOT NULL, "record_id" TEXT NOT NULL,
+            "action" TEXT NOT NULL, "old" TEXT, "new" TEXT, "user" TEXT, "request_id" TEXT, "created_at" BIGINT NOT NULL)
+            """,
+            "CREATE INDEX \"_history_record_idx\" ON \"_history\" (\"entity\", \"record_id\", \"seq\")",
+        ]
+    }
 
     /// The platform has none: it has no events by which a token could reach its user.
     private static let passwordResetTables = [

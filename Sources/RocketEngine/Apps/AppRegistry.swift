@@ -19,6 +19,8 @@ package struct AppSettings: Sendable {
     package var platformPassword: String? = "changeme"
     package var bcryptCost = 10
     package var loginLimits = LoginLimits()
+    /// How long entries of the audit trail are kept.
+    package var historyDays: Int64 = 365
 
     package init() {}
 }
@@ -55,7 +57,7 @@ package final class AppRegistry: Sendable {
     package let management: any AppDatabase
     package let platform: Accounts
     let store: AppStore
-    let settings: AppSettings
+    package let settings: AppSettings
     let hasher: PasswordHasher
     /// One for all apps: opening and closing one forgets no failed sign-in, and an address counts over all of them.
     private let limiter: LoginLimiter

@@ -1,7 +1,7 @@
 import Foundation
 import RocketDatabase
 package import RocketModel
-import RocketPlanning
+package import RocketPlanning
 
 // An import is a file of definitions and sample rows, taken all or nothing. What is there already with the same
 // content is skipped, so that the same file can be sent again.
@@ -191,9 +191,16 @@ package struct DefinitionImport: Sendable {
     // MARK: rows
 
     /// The sample rows, to be written in the transaction that writes the definitions.
-    package func rows(now: Timestamp, newID: @escaping @Sendable () -> UniqueID, counter: RowCounter) -> SampleRows {
+    ///
+    /// - Parameter trail: what keeps entries of the rows; nil for none.
+    package func rows(
+        now: Timestamp,
+        newID: @escaping @Sendable () -> UniqueID,
+        counter: RowCounter,
+        trail: Trail?
+    ) -> SampleRows {
         let data = sampleData.members.filter { $0.name != "_users" }
-        return SampleRows(data: JSONObject(uniqueMembers: data), now: now, newID: newID, counter: counter)
+        return SampleRows(data: JSONObject(uniqueMembers: data), now: now, newID: newID, counter: counter, trail: trail)
     }
 }
 

@@ -4,11 +4,16 @@ import RocketPlanning
 
 /// Runs an import: definitions, tables, sample rows and users in one transaction.
 package enum DefinitionTransfer {
+    /// - Parameters:
+    ///   - principal: who is named in the audit trail of the rows.
+    ///   - requestID: the request that is named there.
     /// - Returns: how many of each kind were made, and what was done without.
     /// - Throws: 409 and 422 as ``DefinitionImport`` says, with nothing changed.
     package static func run(
         _ file: DefinitionImport,
         into app: AppContext,
+        by principal: Principal,
+        requestID: String?,
         _ dependencies: EngineDependencies
     ) async throws -> (summary: JSONObject, warnings: [String]) {
         let users = try await newUsers(file, app)
@@ -16,7 +21,8 @@ package enum DefinitionTransfer {
         let counter = RowCounter()
         let before = DefinitionsSeen()
         let change = file.change(newID: dependencies.newID)
-        let rows = file.rows(now: now, newID: dependencies.newID, counter: counter)
+        let trail = Trail(app.database.dialect, principal, requestID: requestID, at: now)
+        let rows = file.rows(now: now, newID: dependencies.newID, counter: counter, trail: trail)
         let applied = try await app.metadata.apply(
             now: now,
             rows: RowsThenUsers(rows: rows, users: users),

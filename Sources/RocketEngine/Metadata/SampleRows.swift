@@ -23,6 +23,7 @@ package struct SampleRows: RowImport {
         case start
         case inserted
         case referencesChecked([ReferenceCheck])
+        case recorded
         case done
     }
 
@@ -34,9 +35,21 @@ package struct SampleRows: RowImport {
     /// What the INSERTs give back of the rows that they made, in the order of the statements; nil for a statement
     /// that is no INSERT.
     private var returned: [[ReturnedReference]?] = []
+    /// The entity whose keys each of them gives at last; nil for rows of a join table.
+    private var made: [EntityModel?] = []
+    private let trail: Trail?
+    private var entries: [SQLStatement] = []
 
-    init(data: JSONObject, now: Timestamp, newID: @escaping @Sendable () -> UniqueID, counter: RowCounter) {
+    /// - Parameter trail: what keeps entries of the rows that are made; nil for none.
+    init(
+        data: JSONObject,
+        now: Timestamp,
+        newID: @escaping @Sendable () -> UniqueID,
+        counter: RowCounter,
+        trail: Trail?
+    ) {
         self.data = data
+        self.trail = trail
         self.now = now
         self.newID = newID
         self.counter = counter
@@ -52,17 +65,34 @@ package struct SampleRows: RowImport {
         case .inserted:
             counter.add(zip(returned, results).reduce(0) { $0 + ($1.0 == nil ? 0 : $1.1.rowCount) })
             let checks = referenceChecks(results)
-            state = checks.isEmpty ? .done : .referencesChecked(checks)
+            entries = trailEntries(results)
+            guard !checks.isEmpty else { return record() }
+            state = .referencesChecked(checks)
             return checks.map { $0.lookup(snapshot.dialect) }
         case .referencesChecked(let checks):
             let details = zip(checks, results).flatMap { check, result in check.dangling(result) }
             guard details.isEmpty else {
                 throw RequestFailure(.conflict, "Sample rows name records that do not exist", details: details)
             }
+            return record()
+        case .recorded, .done:
             state = .done
             return []
-        case .done:
-            return []
+        }
+    }
+
+    private mutating func record() -> [SQLStatement] {
+        state = entries.isEmpty ? .done : .recorded
+        return entries
+    }
+
+    /// Entries of the rows that were made; those that were skipped have theirs.
+    private func trailEntries(_ results: [StatementResult]) -> [SQLStatement] {
+        guard let trail else { return [] }
+        return zip(made, results).compactMap { entity, result in
+            guard let entity, entity.definition.history, result.rowCount > 0 else { return nil }
+            let keys = result.rows.compactMap { $0.last }.map { entity.dialect.fieldValue($0, entity.key.shape) }
+            return trail.keepCreations(of: keys, entity)
         }
     }
 
@@ -88,6 +118,7 @@ package struct SampleRows: RowImport {
             } else if let join = SampleJoin(table: member.name, snapshot) {
                 let inserts = join.inserts(rows, at: path, snapshot.dialect, &violations)
                 returned += inserts.map { _ in join.references(at: path) }
+                made += inserts.map { _ in nil }
                 statements += inserts
             } else {
                 let known = snapshot.definitions.entities.map(\.name) + SampleJoin.tables(snapshot)
@@ -148,6 +179,7 @@ package struct SampleRows: RowImport {
         let counting = given.isEmpty ? [] : Self.countOn(entity)
         let last = numbered.chunks(of: perStatement).map { insert($0, withoutKey, entity) }
         returned += first.map { _ in references } + counting.map { _ in nil } + last.map { _ in references }
+        made += first.map { _ in entity } + counting.map { _ in nil } + last.map { _ in entity }
         return first + counting + last
     }
 
@@ -181,9 +213,10 @@ package struct SampleRows: RowImport {
             }
             sql.append(")")
         }
-        let keys = entity.references.map { entity.fields[$0.field].column }
-        let returned = keys.isEmpty ? "1" : keys.joined(separator: ", ")
-        sql.append(" ON CONFLICT (\(entity.key.column)) DO NOTHING RETURNING \(returned)")
+        let returned = entity.references.map { entity.fields[$0.field].column } + [entity.key.column]
+        sql.append(
+            " ON CONFLICT (\(entity.key.column)) DO NOTHING RETURNING \(returned.joined(separator: ", "))"
+        )
         return sql.statement(.values)
     }
 

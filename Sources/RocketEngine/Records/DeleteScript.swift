@@ -107,9 +107,10 @@ struct DeleteScript: AnnouncingScript {
 
     /// What goes with the row has the row itself in it.
     private mutating func delete(_ changes: [SQLStatement]) -> TransactionStep<OperationOutcome> {
-        state = .deleted(position: 0)
         let outbox = recorder.statements([], of: [], announcements)
-        let statements = (changes.isEmpty ? [plan.statement] : changes) + outbox
+        let deletion = changes.isEmpty ? plan.statements : changes
+        state = .deleted(position: deletion.count - 1)
+        let statements = deletion + outbox
         // A table's own trigger may keep the row, and then nobody must be told that it is gone.
         return outbox.isEmpty ? .finish(statements) : .run(statements)
     }

@@ -176,7 +176,7 @@ struct CreateScript: AnnouncingScript {
 
     private mutating func insert() -> TransactionStep<OperationOutcome> {
         state = .written
-        return .finish([WritePlanner.insert(plan)])
+        return .finish(WritePlanner.insert(plan))
     }
 }
 
@@ -207,9 +207,9 @@ struct UpdateScript: AnnouncingScript {
     mutating func next(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
         switch state {
         case .start:
-            if plan.isBlind, let statement = WritePlanner.update(plan, now: now) {
+            if plan.isBlind {
                 state = .written
-                return .finish([statement])
+                return .finish(WritePlanner.update(plan, now: now))
             }
             state = .lookedUp
             return .run([plan.storedRow] + plan.needs.references.map(\.statement))
@@ -233,17 +233,18 @@ struct UpdateScript: AnnouncingScript {
             plan.setSlug(slug)
             return update(stored)
         case .written:
-            guard results[0].rowCount > 0 else { throw RequestFailure.recordNotFound(plan.entity, id) }
-            return .done(.stored(StoredRecord(results[0], of: plan.entity)))
+            guard let written = results.last, written.rowCount > 0 else {
+                throw RequestFailure.recordNotFound(plan.entity, id)
+            }
+            return .done(.stored(StoredRecord(written, of: plan.entity)))
         }
     }
 
     private mutating func update(_ stored: StatementResult) -> TransactionStep<OperationOutcome> {
-        guard let statement = WritePlanner.update(plan, now: now) else {
-            return .done(.stored(StoredRecord(stored, of: plan.entity)))
-        }
+        let statements = WritePlanner.update(plan, now: now)
+        guard !statements.isEmpty else { return .done(.stored(StoredRecord(stored, of: plan.entity))) }
         state = .written
-        return .finish([statement])
+        return .finish(statements)
     }
 }
 

@@ -11,7 +11,7 @@ struct RestoreScript: AnnouncingScript {
         case recorded(StoredRecord)
     }
 
-    private let statement: SQLStatement
+    private let statements: [SQLStatement]
     private let id: String
     private let entity: EntityModel
     private let setting: OperationSetting
@@ -21,8 +21,8 @@ struct RestoreScript: AnnouncingScript {
     private var rules: DeleteRules?
     private var recorder: EventRecorder
 
-    init(_ statement: SQLStatement, id: String, of entity: EntityModel, _ setting: OperationSetting) {
-        self.statement = statement
+    init(_ statements: [SQLStatement], id: String, of entity: EntityModel, _ setting: OperationSetting) {
+        self.statements = statements
         self.id = id
         self.entity = entity
         self.setting = setting
@@ -40,7 +40,7 @@ struct RestoreScript: AnnouncingScript {
         switch state {
         case .start:
             state = .restored
-            return .run([statement])
+            return .run(statements)
         case .restored:
             return try lookUp(results[0])
         case .lookedUp(let record):

@@ -48,6 +48,8 @@ package struct EntityDefinition: Sendable, Hashable {
     package let table: String
     package let primaryKey: PrimaryKey
     package let softDelete: Bool
+    /// Whether every change of a record is kept in the audit trail.
+    package let history: Bool
     package let slug: Slug?
     package let indexes: [Index]
     package let fields: [FieldDefinition]
@@ -57,6 +59,7 @@ package struct EntityDefinition: Sendable, Hashable {
         table: String,
         primaryKey: PrimaryKey,
         softDelete: Bool = true,
+        history: Bool = true,
         slug: Slug? = nil,
         indexes: [Index] = [],
         fields: [FieldDefinition]
@@ -65,6 +68,7 @@ package struct EntityDefinition: Sendable, Hashable {
         self.table = table
         self.primaryKey = primaryKey
         self.softDelete = softDelete
+        self.history = history
         self.slug = slug
         self.indexes = indexes
         self.fields = fields
@@ -90,12 +94,14 @@ package struct EntityDefinition: Sendable, Hashable {
         _ = reader.value("table")
         if isDatabasesOwnTable(table) { reader.violate("table", .type, "the name belongs to the databases") }
         let softDelete = reader.boolean("soft_delete", default: true)
+        let history = reader.boolean("history", default: true)
         let fields = readFields(&reader)
         let entity = EntityDefinition(
             name: name,
             table: table,
             primaryKey: readPrimaryKey(&reader, fields),
             softDelete: softDelete,
+            history: history,
             slug: readSlug(&reader, fields),
             indexes: readIndexes(&reader, fields),
             fields: fields
@@ -259,6 +265,7 @@ package struct EntityDefinition: Sendable, Hashable {
                 "generated": .boolean(primaryKey.generated),
             ],
             "soft_delete": .boolean(softDelete),
+            "history": .boolean(history),
         ]
         if let slug {
             var slugObject: JSONObject = ["field": .string(slug.field)]

@@ -56,11 +56,14 @@ package struct Access: Sendable {
     package let principal: Principal
     /// The instant of the request, for conditions that speak of it.
     package let now: Timestamp
+    /// What the request is called in logs and in the audit trail; nil for what no request has asked for.
+    package let requestID: String?
 
-    package init(_ principal: Principal, to snapshot: AppSnapshot, at now: Timestamp) {
+    package init(_ principal: Principal, to snapshot: AppSnapshot, at now: Timestamp, requestID: String? = nil) {
         self.principal = principal
         self.snapshot = snapshot
         self.now = now
+        self.requestID = requestID
     }
 
     /// A whitelist: administrators pass, and everyone else is refused unless a policy for one of their roles says

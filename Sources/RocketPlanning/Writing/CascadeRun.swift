@@ -41,8 +41,9 @@ package struct CascadeRun: Sendable {
     /// How many rows one delete may take with it.
     package static let maximumRows = 100_000
 
-    private let snapshot: AppSnapshot
+    private let access: Access
     private let now: Timestamp
+    private var snapshot: AppSnapshot { access.snapshot }
     private var state = State.following
     private var doomed: [String: [FieldValue: Doomed]] = [:]
     private var entityOrder: [String] = []
@@ -55,8 +56,8 @@ package struct CascadeRun: Sendable {
     private var joinDeletions: [SQLStatement] = []
     private var count = 0
 
-    package init(_ snapshot: AppSnapshot, now: Timestamp) {
-        self.snapshot = snapshot
+    package init(_ access: Access, now: Timestamp) {
+        self.access = access
         self.now = now
     }
 
@@ -233,6 +234,14 @@ package struct CascadeRun: Sendable {
 
     private mutating func nullify(_ behind: Behind, _ which: Which, isChange: Bool) {
         let other = behind.other
+        if let trail = access.trail(of: other) {
+            let new = Trail.json([behind.theirs: .null], of: other, withNulls: true)
+            nullifications.append(
+                trail.keep(.update, of: other, old: [behind.theirs], new: new) {
+                    appendBehind(behind, which, prefix: "", to: &$0)
+                }
+            )
+        }
         var sql = SQLBuilder(other.dialect)
         sql.append("UPDATE \(other.table) SET \(other.fields[behind.theirs].column) = NULL")
         if isChange {
@@ -377,7 +386,22 @@ package struct CascadeRun: Sendable {
 
     /// What makes it so, in an order in which no key names a row that is gone.
     package var changes: [SQLStatement] {
-        joinDeletions + nullifications + cutCycles + markings + removals
+        joinDeletions + nullifications + trail + cutCycles + markings + removals
+    }
+
+    /// Entries of all that goes, while it is there.
+    private var trail: [SQLStatement] {
+        entityOrder.flatMap { name -> [SQLStatement] in
+            guard let entity = snapshot.model(name), let trail = access.trail(of: entity) else { return [] }
+            return [false, true].compactMap { isGone in
+                let keys = keys(name, isGone: isGone)
+                guard !keys.isEmpty else { return nil }
+                return trail.keepDeletion(of: entity) { sql in
+                    sql.isMember(entity.key.column, of: keys, entity.key.shape)
+                    if !isGone { sql.append(" AND \(entity.deletedAtColumn) IS NULL") }
+                }
+            }
+        }
     }
 
     private func keys(_ entity: String, isGone: Bool) -> [FieldValue] {

@@ -14,8 +14,10 @@ enum RowStatements {
         _ rows: [[FieldValue]],
         columns: [Int],
         of entity: EntityModel,
-        returnsKeys: Bool
+        returnsKeys: Bool,
+        trail: Trail? = nil
     ) -> [(statement: SQLStatement, count: Int)] {
+        if let trail { return [(insert(rows, columns: columns, of: entity, trail), rows.count)] }
         let output: StatementOutput = returnsKeys ? .values : .none
         let returning = returnsKeys ? " RETURNING \(entity.key.column)" : ""
         let list = columns.map { entity.fields[$0].column }.joined(separator: ", ")
@@ -25,10 +27,8 @@ enum RowStatements {
         }
         if entity.dialect == .postgres, rows.count > 1 {
             var sql = SQLBuilder(entity.dialect)
-            let names = columns.indices.map { "c\($0)" }.joined(separator: ", ")
-            sql.append("INSERT INTO \(entity.table) (\(list)) SELECT \(names) FROM ")
-            appendArrays(rows, columns, entity, to: &sql)
-            sql.append(" WITH ORDINALITY AS _v(\(names), n) ORDER BY n\(returning)")
+            appendInsert(rows, columns: columns, of: entity, to: &sql)
+            sql.append(returning)
             return [(sql.statement(output), rows.count)]
         }
         return rows.chunks(of: max(1, maximumBinds / columns.count)).map { chunk in
@@ -38,6 +38,43 @@ enum RowStatements {
             sql.append(returning)
             return (sql.statement(output), chunk.count)
         }
+    }
+
+    /// An INSERT of rows that the database numbers, on PostgreSQL, with an entry of each.
+    private static func insert(
+        _ rows: [[FieldValue]],
+        columns: [Int],
+        of entity: EntityModel,
+        _ trail: Trail
+    ) -> SQLStatement {
+        var sql = SQLBuilder(entity.dialect)
+        let values = rows.map { Dictionary(uniqueKeysWithValues: zip(columns, $0)) }
+        trail.wrap(&sql, insertOf: entity, numbered: values) { sql in
+            if columns.isEmpty {
+                // Several rows of defaults can't be told apart: the sequence gives each its number.
+                let sequence = "pg_get_serial_sequence('\(entity.table)', '\(entity.key.name)')"
+                sql.append("INSERT INTO \(entity.table) (\(entity.key.column)) SELECT nextval(\(sequence))")
+                sql.append(" FROM generate_series(1, ")
+                sql.bind(stored: .integer(Int64(rows.count)))
+                sql.append(")")
+            } else {
+                appendInsert(rows, columns: columns, of: entity, to: &sql)
+            }
+        }
+        return sql.statement(.values)
+    }
+
+    private static func appendInsert(
+        _ rows: [[FieldValue]],
+        columns: [Int],
+        of entity: EntityModel,
+        to sql: inout SQLBuilder
+    ) {
+        let list = columns.map { entity.fields[$0].column }.joined(separator: ", ")
+        let names = columns.indices.map { "c\($0)" }.joined(separator: ", ")
+        sql.append("INSERT INTO \(entity.table) (\(list)) SELECT \(names) FROM ")
+        appendArrays(rows, columns, entity, to: &sql)
+        sql.append(" WITH ORDINALITY AS _v(\(names), n) ORDER BY n")
     }
 
     /// UPDATEs of rows that get values for the same columns.

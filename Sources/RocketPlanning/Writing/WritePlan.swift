@@ -9,6 +9,8 @@ package struct CreatePlan: Sendable {
     /// Values by index into the entity's fields; a field that is not there stays null.
     package var values: [Int: FieldValue]
     package let needs: WriteNeeds
+    /// What keeps an entry of it; nil where none is kept.
+    let trail: Trail?
 }
 
 /// An update whose payload holds, with what must be looked up before the row can be written.
@@ -22,6 +24,7 @@ package struct UpdatePlan: Sendable {
     package let violations: RequestFailure?
     /// The stored row, as values and as JSON, locked until the transaction ends.
     package let storedRow: SQLStatement
+    let trail: Trail?
 
     /// Whether nothing of the stored row decides what is written, so that the UPDATE alone tells whether it is there.
     package var isBlind: Bool {
@@ -47,7 +50,8 @@ package struct DeletePlan: Sendable {
     package let key: FieldValue
     package let precondition: Precondition?
     package let storedRow: SQLStatement
-    package let statement: SQLStatement
+    /// What deletes the row where nothing goes with it; the last one gives how many rows were there.
+    package let statements: [SQLStatement]
     /// What looks for the rows that go with it; nil where no relation leads on from the entity.
     package let cascade: CascadeRun?
     /// Whether the row goes for good though its entity only marks rows as deleted.

@@ -29,7 +29,8 @@ package enum WritePlanner {
         return CreatePlan(
             entity: entity,
             values: values,
-            needs: WriteNeeds(references: references(of: values, entity), slugBase: newSlugBase(values, entity))
+            needs: WriteNeeds(references: references(of: values, entity), slugBase: newSlugBase(values, entity)),
+            trail: grant.access.trail(of: entity)
         )
     }
 
@@ -73,10 +74,31 @@ package enum WritePlanner {
         return rows[0].values
     }
 
-    /// The INSERT of a plan whose needs are met. Its result is the stored row.
-    package static func insert(_ plan: CreatePlan) -> SQLStatement {
+    /// The INSERT of a plan whose needs are met. The result of the first statement is the stored row.
+    package static func insert(_ plan: CreatePlan) -> [SQLStatement] {
         let entity = plan.entity
         var sql = SQLBuilder(entity.dialect)
+        let output = StatementOutput.valuesAndJSON(entity.rowShape)
+        guard let trail = plan.trail else {
+            appendInsert(plan, to: &sql)
+            sql.append(" RETURNING \(entity.columnList)")
+            return [sql.statement(output)]
+        }
+        switch entity.dialect {
+        case .postgres:
+            trail.wrap(&sql, insertOf: entity, plan.values, returning: entity.columnList) {
+                appendInsert(plan, to: &$0)
+            }
+            return [sql.statement(output)]
+        case .sqlite:
+            appendInsert(plan, to: &sql)
+            sql.append(" RETURNING \(entity.columnList)")
+            return [sql.statement(output), trail.keepCreation(of: entity, plan.values)]
+        }
+    }
+
+    private static func appendInsert(_ plan: CreatePlan, to sql: inout SQLBuilder) {
+        let entity = plan.entity
         let columns = plan.values.keys.sorted()
         sql.append("INSERT INTO \(entity.table) ")
         if columns.isEmpty {
@@ -89,8 +111,6 @@ package enum WritePlanner {
             }
             sql.append(")")
         }
-        sql.append(" RETURNING \(entity.columnList)")
-        return sql.statement(.valuesAndJSON(entity.rowShape))
     }
 
     // MARK: update
@@ -125,7 +145,8 @@ package enum WritePlanner {
             ),
             precondition: precondition,
             violations: violations,
-            storedRow: lockedRow(key, entity)
+            storedRow: lockedRow(key, entity),
+            trail: grant.access.trail(of: entity)
         )
     }
 
@@ -137,12 +158,20 @@ package enum WritePlanner {
         return slugBase(values, entity)
     }
 
-    /// The UPDATE of a plan whose needs are met, or nil where the payload changes nothing at all. Its result is the
-    /// stored row.
-    package static func update(_ plan: UpdatePlan, now: Timestamp) -> SQLStatement? {
-        guard !plan.values.isEmpty else { return nil }
+    /// The UPDATE of a plan whose needs are met; nothing where the payload changes nothing at all. The result of the last
+    /// statement is the stored row.
+    package static func update(_ plan: UpdatePlan, now: Timestamp) -> [SQLStatement] {
+        guard !plan.values.isEmpty else { return [] }
         let entity = plan.entity
         var values = plan.values
+        let entry = plan.trail.map { trail in
+            trail.keep(
+                .update,
+                of: entity,
+                old: values.keys.sorted(),
+                new: Trail.json(values, of: entity, withNulls: true)
+            ) { appendLiving(plan.key, entity, to: &$0) }
+        }
         for (index, field) in entity.fields.enumerated() where field.definition.auto == .update {
             values[index] = field.value(at: now)
         }
@@ -153,10 +182,16 @@ package enum WritePlanner {
             sql.append("\(entity.fields[index].column) = ")
             sql.bind(values[index] ?? .null)
         }
-        sql.append(" WHERE \(entity.key.column) = ")
-        sql.bind(plan.key)
-        sql.append("\(alive(entity)) RETURNING \(entity.columnList)")
-        return sql.statement(.valuesAndJSON(entity.rowShape))
+        sql.append(" WHERE ")
+        appendLiving(plan.key, entity, to: &sql)
+        sql.append(" RETURNING \(entity.columnList)")
+        return (entry.map { [$0] } ?? []) + [sql.statement(.valuesAndJSON(entity.rowShape))]
+    }
+
+    private static func appendLiving(_ key: FieldValue, _ entity: EntityModel, to sql: inout SQLBuilder) {
+        sql.append("\(entity.key.column) = ")
+        sql.bind(key)
+        sql.append(alive(entity))
     }
 
     /// Whether other rows may be touched by a delete: those of which the entity is the source, and links to it.
@@ -198,17 +233,22 @@ package enum WritePlanner {
         } else {
             sql.append("DELETE FROM \(entity.table)")
         }
-        sql.append(" WHERE \(entity.key.column) = ")
-        sql.bind(key)
-        if !purges { sql.append(alive(entity)) }
+        let appendRow = { (sql: inout SQLBuilder) in
+            sql.append("\(entity.key.column) = ")
+            sql.bind(key)
+            if !purges { sql.append(alive(entity)) }
+        }
+        sql.append(" WHERE ")
+        appendRow(&sql)
+        let entry = grant.access.trail(of: entity).map { [$0.keepDeletion(of: entity, where: appendRow)] }
         return DeletePlan(
             entity: entity,
             key: key,
             precondition: precondition,
             storedRow: purges ? lockedRow(key, entity, includingDeleted: true) : lockedRow(key, entity),
-            statement: sql.statement(),
+            statements: (entry ?? []) + [sql.statement()],
             cascade: leadsOn(entity, isGone: purges || !entity.softDelete)
-                ? CascadeRun(grant.access.snapshot, now: now) : nil,
+                ? CascadeRun(grant.access, now: now) : nil,
             isGone: purges,
             rowAccess: RowAccess(key, of: entity, grant),
             version: precondition == nil
@@ -220,10 +260,11 @@ package enum WritePlanner {
         )
     }
 
-    /// Brings a soft-deleted row back. Its result is the stored row; no row where none was deleted.
+    /// Brings a soft-deleted row back. The result of the first statement is the stored row; no row where none was deleted.
     ///
     /// - Throws: 404 where the id can't be a key or the entity has no soft deletes, 403 without the right.
-    package static func restore(id: String, in entity: EntityModel, grant: Grant) throws(RequestFailure) -> SQLStatement
+    package static func restore(id: String, in entity: EntityModel, grant: Grant) throws(RequestFailure)
+        -> [SQLStatement]
     {
         Swift.precondition(
             grant.entity == entity.name && grant.action == .delete,
@@ -235,7 +276,9 @@ package enum WritePlanner {
         sql.append("UPDATE \(entity.table) SET \(entity.deletedAtColumn) = NULL WHERE \(entity.key.column) = ")
         sql.bind(key)
         sql.append(" AND \(entity.deletedAtColumn) IS NOT NULL RETURNING \(entity.columnList)")
-        return sql.statement(.valuesAndJSON(entity.rowShape))
+        let entry = Trail.Entry(entity: entity, key: key, action: .restore, old: nil, new: nil)
+        let trail = grant.access.trail(of: entity)?.keep([entry]) ?? []
+        return [sql.statement(.valuesAndJSON(entity.rowShape))] + trail
     }
 
     /// The rows that the foreign keys of a stored row name.

@@ -34,6 +34,9 @@ struct RecordPaths {
         if actions.contains(.delete), entity.definition.softDelete {
             paths.append(("/\(entity.name)/{id}/restore", ["parameters": [id], "post": restore]))
         }
+        if actions.contains(.read) {
+            paths.append(("/\(entity.name)/{id}/history", ["parameters": [id], "get": history]))
+        }
         return paths
     }
 
@@ -138,6 +141,21 @@ struct RecordPaths {
             "Bring a deleted \(entity.name) back",
             [Self.parameter("IdempotencyKey")],
             OpenAPIDocument.answers(["200": one("The record")], [400, 401, 403, 404, 409, 422, 502])
+        )
+    }
+
+    private var history: JSONValue {
+        let entries: JSONValue = ["type": "array", "items": ["$ref": "#/components/schemas/HistoryEntry"]]
+        let answer = SharedParts.answer(
+            "A page of entries, newest first",
+            data: entries,
+            meta: ["$ref": "#/components/schemas/PageMeta"]
+        )
+        return operation(
+            "history",
+            "What has happened to one \(entity.name)",
+            ["Page", "PerPage"].map(Self.parameter),
+            OpenAPIDocument.answers(["200": answer], Self.readErrors)
         )
     }
 

@@ -131,6 +131,23 @@ enum SharedParts {
                 "page": ["type": "integer"], "per_page": ["type": "integer"], "total": ["type": "integer"],
             ],
         ],
+        "HistoryEntry": [
+            "type": "object", "required": ["id", "action", "changes", "user", "request_id", "at"],
+            "properties": [
+                "id": ["type": "integer"], "action": ["enum": ["create", "update", "delete", "restore"]],
+                "changes": [
+                    "description": "By field; by relation the keys that were unlinked and linked", "type": "object",
+                    "additionalProperties": ["type": "object", "required": ["old", "new"]],
+                ],
+                "user": [
+                    "type": ["object", "null"],
+                    "properties": [
+                        "id": ["type": "string"], "roles": ["type": "array", "items": ["type": "string"]],
+                    ],
+                ],
+                "request_id": ["type": ["string", "null"]], "at": ["type": "string", "format": "date-time"],
+            ],
+        ],
         "File": [
             "description": "The id of an uploaded file, or what is known of it",
             "anyOf": [["type": "string", "format": "uuid"], ["type": "object"], ["type": "null"]],

@@ -14,6 +14,7 @@ struct Call: Sendable {
     var principal: Principal?
     /// The trace that the client has begun, with this request as a part of it; nil for none.
     let trace: TraceContext?
+    let requestID: String
     /// The app of the path, where the route has one.
     var app: AppContext?
 
@@ -75,7 +76,12 @@ struct Call: Sendable {
 
     /// The caller before an app's metadata of this moment, which the request keeps to its end.
     func access(to app: AppContext) throws(RequestFailure) -> Access {
-        Access(try requirePrincipal(), to: app.snapshots.current, at: services.dependencies.now())
+        Access(
+            try requirePrincipal(),
+            to: app.snapshots.current,
+            at: services.dependencies.now(),
+            requestID: requestID
+        )
     }
 
     var precondition: Precondition? {

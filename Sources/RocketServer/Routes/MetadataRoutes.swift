@@ -136,7 +136,13 @@ enum MetadataRoutes {
         try await CalledPlaces.requireAllowed(inImport: payload, call.services.calls.caller)
         guard !isApplied else { return try await apply(file, isTrial: isTrial, call) }
         let app = try call.requireApp()
-        let (summary, warnings) = try await DefinitionTransfer.run(file, into: app, call.services.dependencies)
+        let (summary, warnings) = try await DefinitionTransfer.run(
+            file,
+            into: app,
+            by: try call.requirePrincipal(),
+            requestID: call.requestID,
+            call.services.dependencies
+        )
         let data: JSONValue = ["message": "Import finished", "summary": .object(summary)]
         guard !warnings.isEmpty else { return Reply(data: data) }
         tell(warnings, app, call)

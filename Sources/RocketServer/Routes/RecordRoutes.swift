@@ -5,7 +5,7 @@ import RocketEngine
 import RocketModel
 import RocketPlanning
 
-/// Records: list, read, create, update, delete, restore.
+/// Records: list, read, create, update, delete, restore, and what has happened to them.
 enum RecordRoutes {
     static func add(to table: inout RouteTable) {
         table.add(.post, "/api/:app/_batch", .app, batch)
@@ -16,6 +16,7 @@ enum RecordRoutes {
         table.add(.patch, "/api/:app/:entity/:id", .appRecords(.update), update)
         table.add(.delete, "/api/:app/:entity/:id", .appRecords(.delete), delete)
         table.add(.post, "/api/:app/:entity/:id/restore", .app, restore)
+        table.add(.get, "/api/:app/:entity/:id/history", .app, history)
     }
 
     /// The app, the entity in the snapshot that this request keeps to the end, and the permission.
@@ -71,6 +72,26 @@ enum RecordRoutes {
         case .number(let number)?: number.text
         default: nil
         }
+    }
+
+    /// What happened to a record: `page`, `per_page`. What it was before is nobody's business who has not signed in, though a
+    /// policy may let everyone read what it is.
+    @Sendable private static func history(_ call: Call) async throws -> Reply {
+        let target = try Target(call, .read)
+        let place = try PageRequest(try call.query().values(of: PageRequest.parameterNames))
+        let found = try await RecordHistory.page(
+            of: try call.parameter("id"),
+            target.entity,
+            grant: target.grant,
+            on: place,
+            in: target.app
+        )
+        return Reply(
+            data: .array(found.entries.map(JSONValue.object)),
+            meta: [
+                "page": .integer(place.page), "per_page": .integer(place.perPage), "total": .integer(found.total),
+            ]
+        )
     }
 
     @Sendable private static func create(_ call: Call) async throws -> Reply {

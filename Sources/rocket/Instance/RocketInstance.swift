@@ -160,6 +160,7 @@ struct RocketInstance: Sendable {
         var settings = AppSettings()
         settings.maximumOpen = configuration.whole("database.max_open_apps")
         settings.bcryptCost = configuration.whole("auth.bcrypt_cost")
+        settings.historyDays = Int64(configuration.whole("history.log_days"))
         settings.loginLimits.perAccount = configuration.whole("auth.failures_per_account")
         settings.loginLimits.perAddress = configuration.whole("auth.failures_per_address")
         let fallback = configuration.isProduction ? nil : "changeme"

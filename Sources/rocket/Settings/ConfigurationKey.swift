@@ -48,6 +48,7 @@ struct ConfigurationKey: Sendable {
         ConfigurationKey(name: "webhooks.allowed_networks", kind: .list, fallback: nil),
         ConfigurationKey(name: "webhooks.log_days", kind: .whole(1...3650), fallback: "30"),
         ConfigurationKey(name: "workflows.log_days", kind: .whole(1...3650), fallback: "365"),
+        ConfigurationKey(name: "history.log_days", kind: .whole(1...36_500), fallback: "365"),
         ConfigurationKey(name: "metrics.token", kind: .text, fallback: nil, isSecret: true),
         ConfigurationKey(name: "jwt_secret", kind: .text, fallback: nil, isSecret: true),
         ConfigurationKey(name: "platform_jwt_secret", kind: .text, fallback: nil, isSecret: true),

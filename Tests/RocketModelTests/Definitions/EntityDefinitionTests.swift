@@ -169,7 +169,7 @@ struct EntityDefinitionTests {
             entity.json.jsonText
                 == #"""
                 {"name":"note","table":"note","primary_key":{"field":"id","type":"uuid","generated":true},\#
-                "soft_delete":true,"indexes":[],"fields":[{"name":"id","type":"uuid","required":false,\#
+                "soft_delete":true,"history":true,"indexes":[],"fields":[{"name":"id","type":"uuid","required":false,\#
                 "unique":false,"nullable":false}]}
                 """#
         )

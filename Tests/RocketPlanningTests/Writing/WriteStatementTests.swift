@@ -12,26 +12,26 @@ struct WriteStatementTests {
         (.postgres, #"INSERT INTO "notes" ("title", "rank") VALUES ($1, $2) RETURNING "id", "title", "rank""#),
     ])
     func anInsertNamesTheFieldsThatHaveAValue(dialect: SQLDialect, text: String) throws {
-        let statement = WritePlanner.insert(try Desk.create(["rank": 3, "title": "a"], in: "note", dialect))
+        let statement = WritePlanner.insert(try Desk.create(["rank": 3, "title": "a"], in: "note", dialect))[0]
         #expect(statement.text == text)
         #expect(statement.binds == [.text("a"), .integer(3)])
     }
 
     @Test func anInsertOfNothingTakesTheDefaultsOfTheTable() throws {
-        let statement = WritePlanner.insert(try Desk.create([:], in: "note"))
+        let statement = WritePlanner.insert(try Desk.create([:], in: "note"))[0]
         #expect(statement.text == #"INSERT INTO "notes" DEFAULT VALUES RETURNING "id", "title", "rank""#)
         #expect(statement.binds.isEmpty)
     }
 
     @Test func anInsertBindsNullWhereItIsGiven() throws {
-        let statement = WritePlanner.insert(try Desk.create(["rank": .null], in: "note"))
+        let statement = WritePlanner.insert(try Desk.create(["rank": .null], in: "note"))[0]
         #expect(statement.text == #"INSERT INTO "notes" ("rank") VALUES (?1) RETURNING "id", "title", "rank""#)
         #expect(statement.binds == [.null])
     }
 
     @Test func anInsertGivesTheStoredRowAsValuesAndAsJSON() throws {
         let plan = try Desk.create(["title": "a"], in: "note")
-        #expect(WritePlanner.insert(plan).output == .valuesAndJSON(plan.entity.rowShape))
+        #expect(WritePlanner.insert(plan)[0].output == .valuesAndJSON(plan.entity.rowShape))
     }
 
     @Test func bindsEveryTypeInTheFormThatTheDatabaseStores() throws {
@@ -45,9 +45,9 @@ struct WriteStatementTests {
             .text("2026-02-05"), .text("2026-02-05T00:00:00.000000Z"), .text(#"{"a":[null],"b":1}"#),
             .text("\"\(Desk.ticketID)\""), .text("open"), .text("2026-03-01"), .text("2026-03-01T12:00:00.000000Z"),
         ]
-        let sqlite = WritePlanner.insert(try Desk.create(payload, in: "ticket", .sqlite)).binds
+        let sqlite = WritePlanner.insert(try Desk.create(payload, in: "ticket", .sqlite))[0].binds
         #expect(Array(sqlite.dropFirst()) == expected)
-        let postgres = WritePlanner.insert(try Desk.create(payload, in: "ticket", .postgres)).binds
+        let postgres = WritePlanner.insert(try Desk.create(payload, in: "ticket", .postgres))[0].binds
         #expect(postgres[6] == .text("true"))
         #expect(postgres.count == sqlite.count)
     }
@@ -63,7 +63,7 @@ struct WriteStatementTests {
     ])
     func anUpdateSetsTheFieldsOfThePayload(dialect: SQLDialect, text: String) throws {
         let plan = try Desk.update(["rank": .null, "title": "a"], id: "5", in: "note", dialect)
-        let statement = WritePlanner.update(plan, now: Desk.now)
+        let statement = WritePlanner.update(plan, now: Desk.now).last
         #expect(statement?.text == text)
         #expect(statement?.binds == [.text("a"), .null, .integer(5)])
         #expect(statement?.output == .valuesAndJSON(plan.entity.rowShape))
@@ -71,7 +71,7 @@ struct WriteStatementTests {
 
     @Test func anUpdateSetsAutoFieldsOfUpdatesAndNotThoseOfCreates() throws {
         let plan = try Desk.update(["priority": 1], id: Desk.ticketID, in: "ticket")
-        let statement = WritePlanner.update(plan, now: Desk.now)
+        let statement = WritePlanner.update(plan, now: Desk.now).last
         #expect(
             statement?.text.hasPrefix(
                 #"UPDATE "tickets" SET "priority" = ?1, "touched_at" = ?2 WHERE "id" = ?3 AND "deleted_at" IS NULL RETURNING"#
@@ -85,7 +85,7 @@ struct WriteStatementTests {
     @Test func anUpdateOfNothingIsNoStatement() throws {
         for payload in [[:], ["touched_at": "x"], ["id": "x"]] as [JSONObject] {
             let plan = try Desk.update(payload, id: Desk.ticketID, in: "ticket")
-            #expect(WritePlanner.update(plan, now: Desk.now) == nil)
+            #expect(WritePlanner.update(plan, now: Desk.now).isEmpty)
         }
     }
 
@@ -105,21 +105,21 @@ struct WriteStatementTests {
     ])
     func aSoftDeleteWritesItsInstant(dialect: SQLDialect, text: String) throws {
         let plan = try Desk.delete("a", in: "account", dialect)
-        #expect(plan.statement.text == text)
-        #expect(plan.statement.binds == [.text("2026-03-01T12:00:00.000000Z"), .text("a")])
+        #expect(plan.statements[0].text == text)
+        #expect(plan.statements[0].binds == [.text("2026-03-01T12:00:00.000000Z"), .text("a")])
         #expect(plan.storedRow.text.contains(#"AND "deleted_at" IS NULL"#))
     }
 
     @Test func anEntityWithoutSoftDeletesLosesItsRow() throws {
         let plan = try Desk.delete("5", in: "note", .postgres)
-        #expect(plan.statement.text == #"DELETE FROM "notes" WHERE "id" = $1"#)
-        #expect(plan.statement.binds == [.integer(5)])
+        #expect(plan.statements[0].text == #"DELETE FROM "notes" WHERE "id" = $1"#)
+        #expect(plan.statements[0].binds == [.integer(5)])
         #expect(plan.storedRow.text == "SELECT \(noteColumns) FROM \"notes\" WHERE \"id\" = $1 FOR UPDATE")
     }
 
     @Test func aPurgeRemovesTheRowWhetherItIsDeletedOrNot() throws {
         let plan = try Desk.delete("a", in: "account", purges: true)
-        #expect(plan.statement.text == #"DELETE FROM "accounts" WHERE "code" = ?1"#)
+        #expect(plan.statements[0].text == #"DELETE FROM "accounts" WHERE "code" = ?1"#)
         #expect(plan.storedRow.text.hasSuffix(#"FROM "accounts" WHERE "code" = ?1"#))
     }
 
@@ -129,7 +129,7 @@ struct WriteStatementTests {
     }
 
     @Test func aRestoreBringsADeletedRowBackAndTouchesNoOther() throws {
-        let statement = try Desk.restore("a", in: "account")
+        let statement = try Desk.restore("a", in: "account")[0]
         #expect(
             statement.text == #"""
                 UPDATE "accounts" SET "deleted_at" = NULL WHERE "code" = ?1 AND "deleted_at" IS NOT NULL \#

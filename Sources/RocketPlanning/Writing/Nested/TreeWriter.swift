@@ -19,6 +19,9 @@ package struct TreeWriter: Sendable {
     private var links: [PlannedLink]
     private var expected: [Expected] = []
     private let deepest: Int
+    private var trailIsKept = false
+    /// The rows that the database numbers.
+    private let numbered: Set<Int>
     /// The record as it is stored, as values and as JSON.
     package private(set) var record: StatementResult?
 
@@ -27,6 +30,7 @@ package struct TreeWriter: Sendable {
         self.tree = tree
         links = tree.links
         deepest = tree.rows.map(\.depth).max() ?? 0
+        numbered = Set(tree.rows.indices.filter { tree.rows[$0].action == .create && tree.rows[$0].key == nil })
         record = stored
     }
 
@@ -34,7 +38,9 @@ package struct TreeWriter: Sendable {
     package var rows: [PlannedRow] { tree.rows }
 
     /// Whether ``next()`` has said all there is to say.
-    package var isAtEnd: Bool { depth > deepest && links.isEmpty }
+    package var isAtEnd: Bool { isWritten && trailIsKept }
+
+    private var isWritten: Bool { depth > deepest && links.isEmpty }
 
     /// The values of the record's fields, to read what is related to it; nil where only the database knows one yet.
     package func linkValues(_ columns: [Int]) -> [SQLValue]? {
@@ -62,6 +68,7 @@ package struct TreeWriter: Sendable {
             depth += 1
         }
         writeLinks(&statements)
+        keepTrail(&statements)
         return statements
     }
 
@@ -125,8 +132,13 @@ package struct TreeWriter: Sendable {
     private mutating func writeRecord(_ statements: inout [SQLStatement]) {
         let row = tree.rows[0]
         if row.action == .create {
-            let plan = CreatePlan(entity: row.entity, values: insertedValues(row), needs: .none)
-            add(WritePlanner.insert(plan), .record, &statements)
+            let plan = CreatePlan(
+                entity: row.entity,
+                values: insertedValues(row),
+                needs: .none,
+                trail: keepsItsEntry(0) ? tree.access.trail(of: row.entity) : nil
+            )
+            for statement in WritePlanner.insert(plan) { add(statement, .record, &statements) }
         } else if !row.values.isEmpty, let key = row.key {
             var sql = SQLBuilder(row.entity.dialect)
             sql.append("UPDATE \(row.entity.table) SET ")
@@ -168,7 +180,8 @@ package struct TreeWriter: Sendable {
                 values,
                 columns: group.columns,
                 of: entity,
-                returnsKeys: isNumbered
+                returnsKeys: isNumbered,
+                trail: keepsItsEntry(group.rows[0]) ? tree.access.trail(of: entity) : nil
             ) {
                 add(statement, isNumbered ? .keys(Array(remaining.prefix(count))) : .count(count), &statements)
                 remaining = remaining.dropFirst(count)
@@ -193,6 +206,62 @@ package struct TreeWriter: Sendable {
             groups[shape, default: []].append(row)
         }
         return order.map { ($0.columns, groups[$0] ?? []) }
+    }
+
+    // MARK: the trail
+
+    /// Whether the statement that makes a row keeps its entry, too: where nobody knows its key before, and asking for it
+    /// would cost a round trip.
+    private func keepsItsEntry(_ index: Int) -> Bool {
+        let row = tree.rows[index]
+        return row.action == .create && row.entity.dialect == .postgres && (index == 0 || numbered.contains(index))
+    }
+
+    /// Entries of all rows that have none yet, as soon as the keys are known.
+    private mutating func keepTrail(_ statements: inout [SQLStatement]) {
+        guard isWritten, !trailIsKept, let entries = trailEntries else { return }
+        trailIsKept = true
+        guard let trail = entries.first.flatMap({ tree.access.trail(of: $0.entity) }) else { return }
+        for statement in trail.keep(entries) { add(statement, .nothing, &statements) }
+    }
+
+    /// Nil while the database has not numbered a row.
+    private var trailEntries: [Trail.Entry]? {
+        let rows = tree.rows.indices.filter { index in
+            let row = tree.rows[index]
+            return row.action != .delete && row.entity.definition.history && !keepsItsEntry(index)
+        }
+        guard rows.allSatisfy({ tree.rows[$0].key != nil }),
+            (tree.links + tree.unlinks).allSatisfy({ pair($0) != nil })
+        else { return nil }
+        return rows.compactMap { tree.rows[$0].trailEntry } + linkEntries
+    }
+
+    /// What was linked and unlinked is a change of the record whose payload says so.
+    private var linkEntries: [Trail.Entry] {
+        bySide(tree.unlinks + tree.links).flatMap { links -> [Trail.Entry] in
+            let entity = tree.rows[links[0].parent].entity
+            guard entity.definition.history else { return [] }
+            let keys = { (links: [PlannedLink], parent: Int) -> String? in
+                let keys = links.filter { $0.parent == parent }.compactMap { self.pair($0)?.theirs.json }
+                return keys.isEmpty ? nil : JSONValue.object([links[0].side.name: .array(keys)]).jsonText
+            }
+            let parents = links.map(\.parent)
+            return Set(parents).sorted().compactMap { parent in
+                guard let key = tree.rows[parent].key else { return nil }
+                let name = links[0].side.name
+                let isHere = { (link: PlannedLink) in
+                    link.side.name == name && self.tree.rows[link.parent].entity.name == entity.name
+                }
+                return Trail.Entry(
+                    entity: entity,
+                    key: key,
+                    action: .update,
+                    old: keys(tree.unlinks.filter(isHere), parent),
+                    new: keys(tree.links.filter(isHere), parent)
+                )
+            }
+        }
     }
 
     // MARK: links

@@ -185,7 +185,7 @@ package struct WriteTree: Sendable {
     package var cascade: CascadeRun? {
         let deletions = rows.filter { $0.action == .delete }
         guard !deletions.isEmpty else { return nil }
-        var run = CascadeRun(snapshot, now: now)
+        var run = CascadeRun(access, now: now)
         for row in deletions { if let stored = row.stored { run.add(stored, of: row.entity) } }
         return run
     }

@@ -1,0 +1,32 @@
+/// One change of a record, as the audit trail keeps it.
+package struct StoredHistoryEntry: Sendable {
+    /// Grows with time in the history of a record.
+    package let number: Int64
+    package let action: String
+    /// What the fields were, and what they became, by name; empty where nothing is kept.
+    package let old: JSONObject
+    package let new: JSONObject
+    /// `{"id", "roles"}`; nil where nobody had signed in.
+    package let user: JSONObject?
+    /// The `X-Request-Id` of the request; nil where it was the engine's own doing.
+    package let requestID: String?
+    package let at: Timestamp
+
+    package init(
+        number: Int64,
+        action: String,
+        old: JSONObject,
+        new: JSONObject,
+        user: JSONObject?,
+        requestID: String?,
+        at: Timestamp
+    ) {
+        self.number = number
+        self.action = action
+        self.old = old
+        self.new = new
+        self.user = user
+        self.requestID = requestID
+        self.at = at
+    }
+}
