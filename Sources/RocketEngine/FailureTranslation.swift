@@ -15,6 +15,10 @@ package enum FailureTranslation {
     package static func requestFailure(for error: any Error, snapshot: AppSnapshot?, logger: Logger) -> RequestFailure?
     {
         if let failure = error as? RequestFailure { return failure }
+        if let failure = error as? FileFailure {
+            outages.log("\(failure)", logger)
+            return .unavailable("The disk for files does not take or give them at present")
+        }
         guard let failure = error as? DatabaseFailure else { return nil }
         switch failure {
         case .uniqueViolation(let table, let columns):

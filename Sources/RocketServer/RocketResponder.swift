@@ -31,6 +31,7 @@ package struct RocketResponder: HTTPResponder {
         WebhookLogRoutes.add(to: &table)
         WorkflowRoutes.add(to: &table)
         OpenAPIRoutes.add(to: &table)
+        FileRoutes.add(to: &table)
         RecordRoutes.add(to: &table)
         self.table = table
         self.services = services
@@ -197,7 +198,8 @@ private struct RouteRun {
         let nanoseconds = duration.seconds * 1_000_000_000 + duration.attoseconds / 1_000_000_000
         metrics.note(reply.status, nanoseconds: nanoseconds)
         log(reply.status, microseconds: nanoseconds / 1000)
-        return Response(status: reply.status, headers: reply.headers, body: ResponseBody(byteBuffer: reply.body))
+        let body = reply.stream ?? ResponseBody(byteBuffer: reply.body)
+        return Response(status: reply.status, headers: reply.headers, body: body)
     }
 
     // MARK: access
@@ -218,7 +220,7 @@ private struct RouteRun {
             call.principal = principal
             if case .platformAdmin = route.access { try AccessDecision.requirePlatformAdministrator(principal) }
             return try await route.handler(call)
-        case .openApp, .app, .appRecords, .appAdmin:
+        case .openApp, .app, .appOrAnonymous, .appRecords, .appAdmin:
             return try await runInApp()
         }
     }
@@ -254,6 +256,9 @@ private struct RouteRun {
         }
         if case .appRecords(let action) = route.access, !call.context.isControl, call.headers[.authorization] == nil {
             return try await runAnonymously(action, name)
+        }
+        if case .appOrAnonymous = route.access, !call.context.isControl, call.headers[.authorization] == nil {
+            return try await runOpenly(name)
         }
         let token = call.context.isControl ? "" : try bearer()
         do {
@@ -307,6 +312,19 @@ private struct RouteRun {
                 return try await runHandler(in: app)
             }
         } catch is RequestFailure where !isAdmitted {
+            throw Self.noToken
+        }
+    }
+
+    /// What nobody may see without a token is as good as not there.
+    private mutating func runOpenly(_ name: String) async throws -> Reply {
+        do {
+            return try await services.apps.withApp(name) { app in
+                call.app = app
+                call.principal = .anonymous
+                return try await runHandler(in: app)
+            }
+        } catch let failure as RequestFailure where failure.code == .notFound || failure.code == .appNotFound {
             throw Self.noToken
         }
     }

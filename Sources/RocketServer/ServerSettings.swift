@@ -3,6 +3,10 @@ package struct ServerSettings: Sendable {
     package var host = "127.0.0.1"
     package var port = 8080
     package var maximumBodyBytes = 10 * 1024 * 1024
+    /// The largest file that is taken.
+    package var maximumFileBytes = 100 * 1024 * 1024
+    /// How much a user may upload within a day.
+    package var fileBytesPerDay: Int64 = 10 * 1024 * 1024 * 1024
     /// How long a connection may take to send a request's head, counted from the end of the one before.
     package var headSeconds: Int64 = 60
     /// How long a request's body may take to arrive.

@@ -22,6 +22,8 @@ package final class TestServer: Sendable {
     )
     package let provider: any DatabaseProvider
     private let directory: TemporaryDirectory
+    /// Where uploaded files are.
+    package var filesDirectory: String { directory.url.appendingPathComponent("files").path }
 
     /// Runs a test on a fresh server, and removes all of it afterwards.
     package static func run(
@@ -50,6 +52,7 @@ package final class TestServer: Sendable {
     ) async throws {
         let directory = try TemporaryDirectory()
         var appSettings = settings ?? AppSettings()
+        appSettings.filesDirectory = directory.url.appendingPathComponent("files").path
         appSettings.bcryptCost = 4
         let testServer = try await TestServer(store, directory, appSettings, server, addresses)
         do {
@@ -69,6 +72,7 @@ package final class TestServer: Sendable {
         var settings = AppSettings()
         settings.bcryptCost = 4
         settings.deletionGrace = .seconds(1)
+        settings.filesDirectory = directory.url.appendingPathComponent("files").path
         let first = try await TestServer(.postgres, directory, settings, ServerSettings())
         let second = try await TestServer(.postgres, directory, settings, ServerSettings())
         let housekeeping = [first, second].map { server in Task { await server.apps.keepHouse() } }

@@ -137,9 +137,11 @@ enum Desk {
     static func create(
         _ payload: JSONObject,
         in entity: EntityModel,
-        at now: Timestamp = Desk.now
+        at now: Timestamp = Desk.now,
+        files: [JSONValue] = []
     ) throws -> CreatePlan {
-        let grant = try Access(admin, to: try Desk.snapshot(), at: Desk.now).grant(.create, on: entity)
+        let grant = try Access(admin, to: try Desk.snapshot(), at: Desk.now).attaching(files)
+            .grant(.create, on: entity)
         return try WritePlanner.create(payload, in: entity, grant: grant, now: now) {
             UniqueID.version7(at: now, random: 0)
         }

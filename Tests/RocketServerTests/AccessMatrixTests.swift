@@ -165,7 +165,7 @@ private struct Stage {
         path = path.replacing(":email", with: "admin@localhost")
         // There are none, and whoever may see them is told so.
         path = path.replacing(":event", with: "rain")
-        if path.contains("/webhook-logs/") || path.contains("/_workflows/") {
+        if ["/webhook-logs/", "/_workflows/", "/_files/"].contains(where: path.contains) {
             path = path.replacing(":id", with: "11111111-1111-4111-8111-111111111111")
         }
         if let thing, path.contains("/:") {

@@ -243,6 +243,10 @@ struct RecordTests {
                 "file",
             ]
             try await app.makeEntity("all", fields: types.map { ["name": .string("f_\($0)"), "type": .string($0)] })
+            let file = try await Form.file("a.txt", Array("a".utf8)).send(app)["data"]
+            let stored: JSONValue = [
+                "id": file["id"].value, "size": 1, "filename": "a.txt", "mime_type": "text/plain",
+            ]
             let cases: [(String, JSONValue, JSONValue)] = [
                 ("string", "", ""), ("text", "a\u{301}", "a\u{301}"), ("int", -2_147_483_648, -2_147_483_648),
                 ("bigint", "9223372036854775807", .integer(Int64.max)), ("boolean", false, false),
@@ -250,7 +254,7 @@ struct RecordTests {
                 ("timestamp", "2026-02-05T14:30:00.1+01:00", "2026-02-05T13:30:00.100000Z"),
                 ("date", "2024-02-29", "2024-02-29"),
                 ("json", ["a": [1, nil, "x"]], ["a": [1, nil, "x"]]), ("json", "text", "text"), ("json", false, false),
-                ("file", ["id": "x"], ["id": "x"]),
+                ("file", file["id"].value, stored),
             ]
             for (type, sent, expected) in cases {
                 let answer = try await app.post("all", .object(["f_\(type)": sent]))

@@ -84,6 +84,7 @@ package final class Worker: Sendable {
                 try await apps.withApp(app, isUse: false) { context in
                     for kind in kinds { try await kind.tidy(context) }
                     try await context.pruneRequestKeys(now: dependencies.now())
+                    try await AppFiles(context, dependencies).sweep()
                     try await context.pruneHistory(
                         before: dependencies.now().adding(seconds: -apps.settings.historyDays * 86_400)
                     )

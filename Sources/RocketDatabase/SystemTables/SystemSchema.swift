@@ -39,6 +39,7 @@ package enum SystemSchema: Sendable {
                     "CREATE INDEX \"_request_keys_age_idx\" ON \"_request_keys\" (\"created_at\")",
                 ],
                 Self.historyTable(dialect),
+                Self.fileTables,
             ]
         case .management:
             [
@@ -173,6 +174,17 @@ package enum SystemSchema: Sendable {
         "CREATE UNIQUE INDEX \"_invites_token_key\" ON \"_invites\" (\"token_hash\")",
         "CREATE INDEX \"_invites_email_idx\" ON \"_invites\" (\"email\") WHERE \"accepted_at\" IS NULL",
         "CREATE INDEX \"_invites_list_idx\" ON \"_invites\" (\"created_at\", \"id\")",
+    ]
+
+    private static let fileTables = [
+        """
+        CREATE TABLE "_files" ("id" TEXT PRIMARY KEY NOT NULL, "filename" TEXT NOT NULL, "size" BIGINT NOT NULL,
+        "mime_type" TEXT NOT NULL, "owner" TEXT NOT NULL, "created_at" BIGINT NOT NULL, "unused_since" BIGINT)
+        """,
+        "CREATE INDEX \"_files_list_idx\" ON \"_files\" (\"created_at\", \"id\")",
+        """
+        CREATE INDEX "_files_unused_idx" ON "_files" ("unused_since") WHERE "unused_since" IS NOT NULL
+        """,
     ]
 
     /// The audit trail, in the order in which it was written.

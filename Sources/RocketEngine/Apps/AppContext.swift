@@ -1,6 +1,7 @@
 package import RocketDatabase
 package import RocketModel
 import RocketPlanning
+import Synchronization
 
 /// One app while it is open: its database, the snapshot in force, its accounts.
 package final class AppContext: Sendable {
@@ -16,12 +17,19 @@ package final class AppContext: Sendable {
     let noteWork: @Sendable (Timestamp) async throws -> Void
     package let work = WorkNote()
     let plans = WorkflowPlans()
+    /// Where the bytes of its files are.
+    let folder: FileFolder
+    /// The last file that a sweep has looked at; empty at the start.
+    let sweptFile = Mutex("")
+    /// When its folder was swept last by this process.
+    let folderSweptAt = Mutex<Timestamp?>(nil)
 
     init(
         stored: StoredApp,
         database: any AppDatabase,
         snapshot: AppSnapshot,
         accounts: Accounts,
+        folder: FileFolder,
         changed: @escaping @Sendable () async -> Void,
         workIsDue: @escaping @Sendable () -> Void,
         noteWork: @escaping @Sendable (Timestamp) async throws -> Void
@@ -29,6 +37,7 @@ package final class AppContext: Sendable {
         self.stored = stored
         self.database = database
         self.accounts = accounts
+        self.folder = folder
         self.workIsDue = workIsDue
         self.noteWork = noteWork
         snapshots = SnapshotStore(snapshot)

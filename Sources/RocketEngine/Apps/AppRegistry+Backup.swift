@@ -66,11 +66,19 @@ extension AppRegistry {
                 throw RequestFailure.unavailable("The database of this app can't be copied: \(failure.words)")
             }
         }
+        let kept = FileFolder(BackupFolder.files(beside: folder.file(of: app.name).path), files)
+        let copied: (count: Int, bytes: Int64)
+        do {
+            copied = try await self.folder(of: app).copy(to: kept, isLinked: false)
+        } catch let failure as FileFailure {
+            dependencies.logger.error("the files of \(app.name) can't be copied", metadata: ["cause": "\(failure)"])
+            throw RequestFailure.unavailable("The files of this app can't be copied: \(failure.cause)")
+        }
         report.warnings += leftOut.map { "\(app.name): \($0) is not in the copy; it is not Rocket's" }
         let digest = try await folder.digest(of: app.name)
         report.apps.append([
             "name": .string(app.name), "display_name": .string(app.displayName), "bytes": .integer(digest.bytes),
-            "sha256": .string(digest.sha256),
+            "sha256": .string(digest.sha256), "files": .integer(copied.count), "file_bytes": .integer(copied.bytes),
         ])
     }
 

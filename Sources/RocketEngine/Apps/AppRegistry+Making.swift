@@ -89,6 +89,7 @@ extension AppRegistry {
         let draft = draftName(app)
         let isMade = try await keepingLease(on: app, &lease) { try await self.makeDatabase(draft, from: origin) }
         guard isMade else { throw Self.taken(app.name) }
+        try await keepingLease(on: app, &lease) { try await self.copyFiles(of: origin, to: app) }
         try await move(app, from: .creating, to: .creating, &lease)
         try await keepingLease(on: app, &lease) { try await self.furnish(app, from: origin, databaseName: draft) }
         try await move(app, from: .creating, to: .publishing, &lease)
@@ -108,6 +109,18 @@ extension AppRegistry {
                 try await provider.copy(app.stored.databaseName, to: draft)
             }
         case .file(let path, _): try await provider.restore(draft, from: path)
+        }
+    }
+
+    /// The files that the rows of a copy name. They come after the rows, so that none is missing but what is removed meanwhile.
+    private func copyFiles(of origin: AppOrigin, to app: StoredApp) async throws {
+        switch origin {
+        case .nothing, .definitions: return
+        case .everything(let source):
+            try await folder(of: try await self.app(source)).copy(to: folder(of: app), isLinked: true)
+        case .file(let path, _):
+            let kept = FileFolder(BackupFolder.files(beside: path), files)
+            try await kept.copy(to: folder(of: app), isLinked: false)
         }
     }
 
@@ -232,6 +245,7 @@ extension AppRegistry {
             }
         case .deleting: try await provider.drop(app.databaseName)
         }
+        await removeFiles(of: app)
         _ = try await management.write([store.delete(app), MetaStore.raise(.appsVersion)])
     }
 
@@ -291,9 +305,22 @@ extension AppRegistry {
             _ = try await management.write([release])
             throw error
         }
+        await removeFiles(of: app)
         _ = try await management.write([store.delete(app), MetaStore.raise(.appsVersion)])
         await provider.announce(Hint.apps.text)
         return app
+    }
+
+    /// A disk that refuses keeps no app from being removed: nobody can reach its files any more.
+    private func removeFiles(of app: StoredApp) async {
+        do {
+            try await folder(of: app).removeAll()
+        } catch {
+            dependencies.logger.error(
+                "the files of an app that is gone are left",
+                metadata: ["app": "\(app.name)", "folder": "\(folder(of: app).url.path)", "cause": "\(error)"]
+            )
+        }
     }
 
     /// The row says that the app goes, and that this server does it.

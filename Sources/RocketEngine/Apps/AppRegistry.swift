@@ -19,6 +19,8 @@ package struct AppSettings: Sendable {
     package var platformPassword: String? = "changeme"
     package var bcryptCost = 10
     package var loginLimits = LoginLimits()
+    /// Where uploaded files are kept, a folder for each app. Servers that share a database share it, too.
+    package var filesDirectory = "data/files"
     /// How long entries of the audit trail are kept.
     package var historyDays: Int64 = 365
 
@@ -59,6 +61,8 @@ package final class AppRegistry: Sendable {
     let store: AppStore
     package let settings: AppSettings
     let hasher: PasswordHasher
+    /// Where the work is done that waits for the disk of the files.
+    let files = BlockingQueue("rocket.files", isConcurrent: true)
     /// One for all apps: opening and closing one forgets no failed sign-in, and an address counts over all of them.
     private let limiter: LoginLimiter
     package let dependencies: EngineDependencies
@@ -121,6 +125,13 @@ package final class AppRegistry: Sendable {
         if password == "changeme" {
             dependencies.logger.warning("\(place) has the user \(email) with the password \"changeme\": change it")
         }
+    }
+
+    /// Where the files of an app are: by its identity, which no app after it has.
+    func folder(of app: StoredApp) -> FileFolder {
+        let name = String(app.identity.filter { $0.isLetter || $0.isNumber }.prefix(20))
+        let all = URL(fileURLWithPath: settings.filesDirectory, isDirectory: true)
+        return FileFolder(all.appendingPathComponent(name, isDirectory: true), files)
     }
 
     // MARK: the list
@@ -276,6 +287,7 @@ package final class AppRegistry: Sendable {
                     dependencies: dependencies,
                     changed: changed
                 ),
+                folder: folder(of: app),
                 changed: changed,
                 workIsDue: { [weak self] in self?.tellWorker(app.name) },
                 noteWork: { [management, store] now in

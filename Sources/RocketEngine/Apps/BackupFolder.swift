@@ -22,6 +22,11 @@ struct BackupFolder: Sendable {
         url.appendingPathComponent("apps").appendingPathComponent("\(app).copy")
     }
 
+    /// Where the uploaded files of an app are, beside its copy.
+    static func files(beside path: String) -> URL {
+        URL(fileURLWithPath: path).deletingPathExtension().appendingPathExtension("files")
+    }
+
     // MARK: writing
 
     /// - Parameter chance: makes the name of the draft one that nobody else has.
@@ -72,6 +77,7 @@ struct BackupFolder: Sendable {
         for suffix in ["", "-journal", "-wal", "-shm"] {
             await remove(URL(fileURLWithPath: file(of: app).path + suffix))
         }
+        await remove(Self.files(beside: file(of: app).path))
     }
 
     private func remove(_ url: URL) async {

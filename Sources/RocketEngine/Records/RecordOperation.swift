@@ -39,6 +39,17 @@ struct OperationSetting: Sendable {
     var cause = Cause.none
 
     static let maximumSteps = 2_000_000
+
+    /// The same with files that may be put into records.
+    func attaching(_ files: some Sequence<JSONValue>) -> OperationSetting {
+        OperationSetting(
+            access: access.attaching(files),
+            dependencies: dependencies,
+            slugs: slugs,
+            steps: steps,
+            cause: cause
+        )
+    }
 }
 
 extension RecordOperation {
@@ -46,6 +57,21 @@ extension RecordOperation {
     ///
     /// - Throws: 403, 404 for an id that can't be a key, and for a create without relations 422.
     func script(_ setting: OperationSetting) throws -> any AnnouncingScript<OperationOutcome> {
+        guard let payload = kind.payload else { return try scriptOfResolved(setting) }
+        let model = try setting.access.snapshot.entity(entity)
+        guard let mentions = FileMentions(payload, of: model, setting.access.snapshot) else {
+            return try scriptOfResolved(setting)
+        }
+        if case .create = kind {
+            _ = try setting.access.grant(.create, on: model)
+        } else {
+            _ = try setting.access.grant(.update, on: model)
+        }
+        return FileScript(mentions, of: self, setting)
+    }
+
+    /// The same where nothing needs to be known of the files that a payload names.
+    func scriptOfResolved(_ setting: OperationSetting) throws -> any AnnouncingScript<OperationOutcome> {
         let model = try setting.access.snapshot.entity(entity)
         switch kind {
         case .create(let payload):

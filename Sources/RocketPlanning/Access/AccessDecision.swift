@@ -58,12 +58,21 @@ package struct Access: Sendable {
     package let now: Timestamp
     /// What the request is called in logs and in the audit trail; nil for what no request has asked for.
     package let requestID: String?
+    /// The uploaded files that the request may put into records, as records keep them.
+    package private(set) var files: Set<JSONValue> = []
 
     package init(_ principal: Principal, to snapshot: AppSnapshot, at now: Timestamp, requestID: String? = nil) {
         self.principal = principal
         self.snapshot = snapshot
         self.now = now
         self.requestID = requestID
+    }
+
+    /// The same with files that are known to be the caller's to use.
+    package func attaching(_ files: some Sequence<JSONValue>) -> Access {
+        var access = self
+        access.files.formUnion(files)
+        return access
     }
 
     /// A whitelist: administrators pass, and everyone else is refused unless a policy for one of their roles says

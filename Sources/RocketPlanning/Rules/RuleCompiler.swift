@@ -164,6 +164,9 @@ struct RuleCompiler {
             if entity.fields[index].isEngineOwned || index == entity.keyIndex {
                 problems.add("definition.field", .type, "\"\(field)\" is written by the engine alone")
             }
+            if entity.fileFields.contains(index) {
+                problems.add("definition.field", .type, "\"\(field)\" takes uploaded files, which can't be computed")
+            }
             guard let program, problems.isEmpty else { break }
             let type = entity.fields[index].shape.type
             if !program.program.type.mayFit(type) {

@@ -31,11 +31,15 @@ struct DesiredSchema {
         let unique: Bool
         /// Whether soft-deleted rows are left out: unique means among rows that are not deleted.
         let livingOnly: Bool
+        /// Whether the column's file is indexed by its id.
+        var isOfFile = false
 
         /// A name that no other index has: readable in front, and a hash of all that makes the index what it is.
         var name: String {
             let readable = ([table] + columns.map(\.field)).joined(separator: "_")
-            let all = "\(table)|\(columns.map { ($0.isDescending ? "-" : "") + $0.field })|\(unique)|\(livingOnly)"
+            let all =
+                "\(table)|\(columns.map { ($0.isDescending ? "-" : "") + $0.field })|\(unique)|\(livingOnly)"
+                + (isOfFile ? "|file" : "")
             let hex = String(fnv1a(all), radix: 16)
             return
                 "\(readable.prefix(40))_\(unique ? "key" : "idx")_\(String(repeating: "0", count: 16 - hex.utf8.count))\(hex)"
@@ -119,6 +123,17 @@ struct DesiredSchema {
         )
         for field in entity.fields where field.unique && field.name != entity.primaryKey.field {
             add(index: [.init(field: field.name, isDescending: false)], on: entity, unique: true)
+        }
+        for field in entity.fields where field.type == .file {
+            indexes.append(
+                Index(
+                    table: entity.table,
+                    columns: [.init(field: field.name, isDescending: false)],
+                    unique: false,
+                    livingOnly: false,
+                    isOfFile: true
+                )
+            )
         }
         for index in entity.indexes { add(index: index.columns, on: entity, unique: index.unique) }
     }

@@ -411,7 +411,9 @@ private struct SchemaPlanner {
         for index in made {
             prefix = places[index.table] ?? ""
             if index.unique { checkUnique(index) }
-            let columns = index.columns.map { spell($0, of: index.table) }.joined(separator: ", ")
+            let columns = index.columns.map {
+                index.isOfFile ? dialect.fileID($0.field) : spell($0, of: index.table)
+            }.joined(separator: ", ")
             let condition = index.livingOnly ? " WHERE \(dialect.quote(EntityDefinition.deletedAt)) IS NULL" : ""
             steps.append(
                 SQLStatement(

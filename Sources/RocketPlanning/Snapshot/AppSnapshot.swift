@@ -35,6 +35,7 @@ package struct AppSnapshot: Sendable {
         self.workflows = workflows
         makesWork = logics.values.contains(where: \.makesWork)
         awaitsCalls = logics.values.contains(where: \.awaitsCalls)
+        hasFiles = entities.values.contains { !$0.fileFields.isEmpty }
     }
 
     package static func empty(_ dialect: SQLDialect) -> AppSnapshot {
@@ -55,6 +56,8 @@ package struct AppSnapshot: Sendable {
 
     /// Whether writes may leave work for after their commit.
     package let makesWork: Bool
+    /// Whether some entity has fields for uploaded files.
+    let hasFiles: Bool
     /// Whether writes may have to wait for calls.
     package let awaitsCalls: Bool
 

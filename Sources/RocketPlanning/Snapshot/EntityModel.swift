@@ -46,6 +46,8 @@ package final class EntityModel: Sendable {
     /// ` WHERE key = ?1`, less the soft-deleted rows.
     package let selectByKey: String
     package let references: [ReferenceModel]
+    /// The fields that hold uploaded files.
+    package let fileFields: [Int]
     /// The sides that the entity has of the relations, in the order of the metadata.
     package let relations: [RelationSide]
     private let relationByName: [String: Int]
@@ -82,6 +84,7 @@ package final class EntityModel: Sendable {
         selectByKey =
             "SELECT \(columnList) FROM \(table) WHERE \(key.column) = \(dialect.placeholder(1))\(alive)"
         self.references = references
+        fileFields = fields.indices.filter { fields[$0].shape.type == .file }
         self.relations = relations
         relationByName = Dictionary(
             relations.indices.map { (relations[$0].name, $0) },

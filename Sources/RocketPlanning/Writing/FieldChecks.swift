@@ -23,13 +23,15 @@ enum FieldChecks {
     ///   update only the keys given are looked at.
     /// - Parameter logic: a state that is absent is the first one, and a field that is computed needs no value yet.
     /// - Parameter filled: fields that the engine fills in later: indexes.
+    /// - Parameter files: what file fields may be given.
     static func check(
         _ payload: JSONObject,
         of entity: EntityModel,
         _ logic: EntityLogic?,
         isCreate: Bool,
         filled: Set<Int> = [],
-        writer: FieldWriter = .unlimited
+        writer: FieldWriter = .unlimited,
+        files: Set<JSONValue>
     ) -> CheckedPayload {
         var checked = CheckedPayload()
         let computed = logic?.computedFields ?? []
@@ -50,7 +52,9 @@ enum FieldChecks {
                 continue
             }
             do throws(CoercionFailure) {
-                checked.values[index] = try field.shape.value(of: member.value)
+                let value = try field.shape.value(of: member.value)
+                if field.shape.type == .file { try requireFile(value, among: files) }
+                checked.values[index] = value
             } catch {
                 checked.violations.append(FailureDetail(field: field.name, rule: .type, message: error.message))
                 checked.values[index] = .null
@@ -73,6 +77,11 @@ enum FieldChecks {
             }
         }
         return checked
+    }
+
+    static func requireFile(_ value: FieldValue, among files: Set<JSONValue>) throws(CoercionFailure) {
+        guard !value.isNull, !files.contains(value.json) else { return }
+        throw CoercionFailure("names no uploaded file that you may use here; upload it first")
     }
 
     private static func violations(

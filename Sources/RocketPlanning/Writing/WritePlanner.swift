@@ -16,7 +16,7 @@ package enum WritePlanner {
     ) throws(RequestFailure) -> CreatePlan {
         precondition(grant.entity == entity.name && grant.action == .create, "a create is planned with its own grant")
         let logic = grant.access.snapshot.logic(of: entity)
-        let checked = FieldChecks.check(payload, of: entity, logic, isCreate: true)
+        let checked = FieldChecks.check(payload, of: entity, logic, isCreate: true, files: grant.access.files)
         guard checked.violations.isEmpty || logic != nil else { throw .validation(checked.violations) }
         var values = checked.values
         for (index, field) in entity.fields.enumerated() {
@@ -132,7 +132,7 @@ package enum WritePlanner {
             "a record that rules judge is changed by a tree"
         )
         guard let key = ReadPlanner.keyValue(id, entity) else { throw .recordNotFound(entity, id) }
-        let checked = FieldChecks.check(payload, of: entity, nil, isCreate: false)
+        let checked = FieldChecks.check(payload, of: entity, nil, isCreate: false, files: grant.access.files)
         let violations = checked.violations.isEmpty ? nil : RequestFailure.validation(checked.violations)
         let values = checked.violations.isEmpty ? checked.values : [:]
         return UpdatePlan(

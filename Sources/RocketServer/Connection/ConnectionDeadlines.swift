@@ -13,6 +13,8 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
     private enum Waiting {
         case head(since: NIODeadline)
         case body(since: NIODeadline)
+        /// A file, which may be large: what arrives of it gives it more time.
+        case file(until: NIODeadline)
         /// The client waits for us.
         case nothing
     }
@@ -53,9 +55,13 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
         switch waiting {
         case .head(let since) where NIODeadline.now() - since > headLimit: context.close(promise: nil)
         case .body(let since) where NIODeadline.now() - since > bodyLimit: context.close(promise: nil)
-        case .head, .body, .nothing: break
+        case .file(let until) where NIODeadline.now() > until: context.close(promise: nil)
+        case .head, .body, .file, .nothing: break
         }
     }
+
+    /// The least that a file may arrive with on the way; less is a client that trickles.
+    private static let leastBytesPerSecond = 16 * 1024
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
@@ -64,9 +70,17 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
                 // Else a client such as curl waits a second before it sends a large body.
                 context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
             }
-            waiting = .body(since: .now())
+            let isFile = head.headerFields[.contentType]?.lowercased().hasPrefix("multipart/form-data") ?? false
+            waiting = isFile ? .file(until: .now() + bodyLimit) : .body(since: .now())
             responseIsDone = false
-        case .body: break
+        case .body(let bytes):
+            if case .file(let until) = waiting {
+                let time = TimeAmount.nanoseconds(
+                    Int64(bytes.readableBytes) * 1_000_000_000 / Int64(Self.leastBytesPerSecond)
+                )
+                // What came fast is no credit for waiting long.
+                waiting = .file(until: min(until + time, .now() + bodyLimit))
+            }
         case .end: waiting = responseIsDone ? .head(since: .now()) : .nothing
         }
         context.fireChannelRead(data)

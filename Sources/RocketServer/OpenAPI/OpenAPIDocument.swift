@@ -20,6 +20,7 @@ struct OpenAPIDocument {
             let record = RecordPaths(outline)
             for (path, item) in record.paths { paths[path] = .object(item) }
         }
+        if entities.contains(where: \.hasFiles) { for (path, item) in FilePaths.paths { paths[path] = .object(item) } }
         if !entities.isEmpty { paths["/_batch"] = .object(Self.batch) }
         var schemas = SharedParts.schemas
         let rules = Dictionary(
@@ -43,7 +44,7 @@ struct OpenAPIDocument {
             "servers": [["url": .string("/api/\(app.name)")]],
             "security": [["bearer": []]],
             "tags": .array(
-                [["name": "accounts"]] + entities.map { ["name": .string($0.entity.name)] }
+                [["name": "accounts"], ["name": "files"]] + entities.map { ["name": .string($0.entity.name)] }
             ),
             "paths": .object(paths),
             "components": [
@@ -113,4 +114,8 @@ struct OpenAPIDocument {
         }
         return answers
     }
+}
+
+extension EntityOutline {
+    fileprivate var hasFiles: Bool { (readable + writable).contains { $0.shape.type == .file } }
 }

@@ -149,8 +149,25 @@ enum SharedParts {
             ],
         ],
         "File": [
-            "description": "The id of an uploaded file, or what is known of it",
-            "anyOf": [["type": "string", "format": "uuid"], ["type": "object"], ["type": "null"]],
+            "description": "What is known of an uploaded file; to write it, its id alone is enough",
+            "anyOf": [
+                ["type": "string", "format": "uuid"],
+                [
+                    "type": "object", "required": ["id"],
+                    "properties": [
+                        "id": ["type": "string", "format": "uuid"], "filename": ["type": "string"],
+                        "size": ["type": "integer"], "mime_type": ["type": "string"],
+                    ],
+                ], ["type": "null"],
+            ],
+        ],
+        "UploadedFile": [
+            "type": "object", "required": ["id", "filename", "size", "mime_type", "created_at"],
+            "properties": [
+                "id": ["type": "string", "format": "uuid"], "filename": ["type": "string"],
+                "size": ["type": "integer"], "mime_type": ["type": "string"],
+                "created_at": ["type": "string", "format": "date-time"],
+            ],
         ],
         "Batch": [
             "type": "object", "required": ["operations"], "additionalProperties": false,

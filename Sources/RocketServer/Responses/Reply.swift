@@ -1,4 +1,5 @@
 import HTTPTypes
+import Hummingbird
 import NIOCore
 import RocketModel
 
@@ -7,11 +8,20 @@ struct Reply: Sendable {
     var status: HTTPResponse.Status
     var headers: HTTPFields
     var body: ByteBuffer
+    /// What is sent piece by piece in the place of the body.
+    var stream: ResponseBody?
 
     init(_ status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], body: ByteBuffer) {
         self.status = status
         self.headers = headers
         self.body = body
+    }
+
+    init(_ status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], stream: ResponseBody) {
+        self.status = status
+        self.headers = headers
+        body = ByteBuffer()
+        self.stream = stream
     }
 
     init(_ status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], json: JSONValue) {

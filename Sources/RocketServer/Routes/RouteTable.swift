@@ -16,6 +16,8 @@ enum RouteAccess: Sendable {
     case platformAdmin
     /// A token of the app, or a platform administrator's.
     case app
+    /// The same, or without a token what is shown to everyone.
+    case appOrAnonymous
     /// The same, or without a token where a policy lets anyone do this to the records of the entity in the path.
     case appRecords(RecordAction)
     /// A token of the app with the role `admin`, or a platform administrator's.

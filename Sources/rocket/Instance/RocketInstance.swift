@@ -160,6 +160,8 @@ struct RocketInstance: Sendable {
         var settings = AppSettings()
         settings.maximumOpen = configuration.whole("database.max_open_apps")
         settings.bcryptCost = configuration.whole("auth.bcrypt_cost")
+        settings.filesDirectory =
+            configuration.text("files.dir") ?? (configuration.text("database.data_dir") ?? "data") + "/files"
         settings.historyDays = Int64(configuration.whole("history.log_days"))
         settings.loginLimits.perAccount = configuration.whole("auth.failures_per_account")
         settings.loginLimits.perAddress = configuration.whole("auth.failures_per_address")
@@ -211,6 +213,8 @@ struct RocketInstance: Sendable {
         settings.host = configuration.text("server.host") ?? settings.host
         settings.port = configuration.whole("server.port")
         settings.maximumBodyBytes = configuration.whole("server.max_body_bytes")
+        settings.maximumFileBytes = configuration.whole("files.max_bytes")
+        settings.fileBytesPerDay = Int64(configuration.whole("files.max_bytes_per_day"))
         settings.bodySeconds = Int64(configuration.whole("server.request_timeout_s"))
         settings.synchronousCallLimit = .seconds(configuration.whole("webhooks.sync_timeout_s"))
         settings.waitingWrites = (

@@ -48,6 +48,13 @@ struct ConfigurationKey: Sendable {
         ConfigurationKey(name: "webhooks.allowed_networks", kind: .list, fallback: nil),
         ConfigurationKey(name: "webhooks.log_days", kind: .whole(1...3650), fallback: "30"),
         ConfigurationKey(name: "workflows.log_days", kind: .whole(1...3650), fallback: "365"),
+        ConfigurationKey(name: "files.dir", kind: .text, fallback: nil),
+        ConfigurationKey(name: "files.max_bytes", kind: .whole(1...100_000_000_000), fallback: "104857600"),
+        ConfigurationKey(
+            name: "files.max_bytes_per_day",
+            kind: .whole(1...100_000_000_000_000),
+            fallback: "10737418240"
+        ),
         ConfigurationKey(name: "history.log_days", kind: .whole(1...36_500), fallback: "365"),
         ConfigurationKey(name: "metrics.token", kind: .text, fallback: nil, isSecret: true),
         ConfigurationKey(name: "jwt_secret", kind: .text, fallback: nil, isSecret: true),

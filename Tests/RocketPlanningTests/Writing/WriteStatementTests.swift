@@ -38,16 +38,22 @@ struct WriteStatementTests {
         let payload: JSONObject = [
             "title": "x", "slug": "s", "views": "9007199254740993", "score": 2, "price": "1.5", "urgent": true,
             "due": "2026-02-05", "seen_at": "2026-02-05T01:00:00+01:00", "meta": ["b": 1, "a": [.null]],
-            "attachment": .string(Desk.ticketID.uppercased()),
+            "attachment": ["size": 1, "id": .string(Desk.ticketID)],
         ]
+        let files: [JSONValue] = [["id": .string(Desk.ticketID), "size": 1]]
         let expected: [SQLValue] = [
             .text("x"), .text("s"), .integer(9_007_199_254_740_993), .double(2), .text("1.50"), .integer(1),
             .text("2026-02-05"), .text("2026-02-05T00:00:00.000000Z"), .text(#"{"a":[null],"b":1}"#),
-            .text("\"\(Desk.ticketID)\""), .text("open"), .text("2026-03-01"), .text("2026-03-01T12:00:00.000000Z"),
+            .text(#"{"id":"\#(Desk.ticketID)","size":1}"#), .text("open"), .text("2026-03-01"),
+            .text("2026-03-01T12:00:00.000000Z"),
         ]
-        let sqlite = WritePlanner.insert(try Desk.create(payload, in: "ticket", .sqlite))[0].binds
+        let sqlite = WritePlanner.insert(
+            try Desk.create(payload, in: try Desk.entity("ticket", .sqlite), files: files)
+        )[0].binds
         #expect(Array(sqlite.dropFirst()) == expected)
-        let postgres = WritePlanner.insert(try Desk.create(payload, in: "ticket", .postgres))[0].binds
+        let postgres = WritePlanner.insert(
+            try Desk.create(payload, in: try Desk.entity("ticket", .postgres), files: files)
+        )[0].binds
         #expect(postgres[6] == .text("true"))
         #expect(postgres.count == sqlite.count)
     }

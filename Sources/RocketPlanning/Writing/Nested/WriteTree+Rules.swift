@@ -225,6 +225,7 @@ extension WriteTree {
         if let parent = row.parent, parent.theirs == index, value != row.value(index) {
             throw CoercionFailure("names another record than the one above")
         }
+        if row.entity.fileFields.contains(index) { try FieldChecks.requireFile(value, among: knownFiles) }
         rows[move.row].set(index, to: value, now: now)
     }
 

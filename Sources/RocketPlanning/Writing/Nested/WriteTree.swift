@@ -416,6 +416,15 @@ package struct WriteTree: Sendable {
         if !isLinked { links.append(PlannedLink(side: input.side, parent: parent, target: .row(index))) }
     }
 
+    /// What the engine may put into file fields by itself: the files of the payload and of the records that it is about.
+    var knownFiles: Set<JSONValue> {
+        rows.reduce(into: access.files) { files, row in
+            for index in row.entity.fileFields {
+                if let stored = row.storedValue(index), !stored.isNull { files.insert(stored.json) }
+            }
+        }
+    }
+
     // MARK: adding rows
 
     /// - Throws: 403 for what no policy allows.
@@ -477,7 +486,8 @@ package struct WriteTree: Sendable {
             of: entity,
             nil,
             isCreate: false,
-            writer: writer(.update, on: entity).looking
+            writer: writer(.update, on: entity).looking,
+            files: access.files
         )
         .violations
         .map { $0.inside(row.path) }
@@ -576,7 +586,8 @@ package struct WriteTree: Sendable {
             logic,
             isCreate: isCreate,
             filled: filled,
-            writer: writer
+            writer: writer,
+            files: isMade ? knownFiles : access.files
         )
         violations += checked.violations.map { $0.inside(row.path) }
         let failed = checked.failed(entity)

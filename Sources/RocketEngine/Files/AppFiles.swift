@@ -1,0 +1,236 @@
+import Logging
+import RocketDatabase
+package import RocketModel
+package import RocketPlanning
+import Synchronization
+
+/// The uploaded files of an app: their bytes on the disk, a row for each in the database, and the records that use them.
+package struct AppFiles: Sendable {
+    private let app: AppContext
+    private let dependencies: EngineDependencies
+    private let store: FileStore
+    private var database: any AppDatabase { app.database }
+
+    package init(_ app: AppContext, _ dependencies: EngineDependencies) {
+        self.app = app
+        self.dependencies = dependencies
+        store = FileStore(app.database.dialect)
+    }
+
+    // MARK: uploading
+
+    private static let secondsOfADay: Int64 = 24 * 3600
+
+    /// - Parameter bytesPerDay: how much a user may upload within a day; administrators may upload more.
+    /// - Throws: 429 for one who has.
+    package func requireRoom(for principal: Principal, bytesPerDay: Int64) async throws {
+        guard !principal.isAdmin else { return }
+        let since = dependencies.now().adding(seconds: -Self.secondsOfADay)
+        let results = try await database.read([store.uploadedBytes(by: principal.userID, since: since)])
+        guard (results[0].rows.first?.first?.integerValue ?? 0) < bytesPerDay else {
+            throw RequestFailure(
+                .rateLimited,
+                "You have uploaded \(bytesPerDay) bytes within a day, which is the most that a user may",
+                retryAfterSeconds: 3600
+            )
+        }
+    }
+
+    package func newID() -> UniqueID { dependencies.newID() }
+
+    package func draft(of id: UniqueID) async throws -> FileDraft { try await app.folder.draft(of: id) }
+
+    /// Makes a file of a draft that has all of its bytes, or leaves nothing of it.
+    ///
+    /// - Parameter sample: its first bytes, which tell what it is.
+    package func keep(
+        _ draft: FileDraft,
+        id: UniqueID,
+        filename: String,
+        size: Int64,
+        sample: [UInt8],
+        by principal: Principal
+    ) async throws -> StoredFile {
+        let now = dependencies.now()
+        let name = FileName.sanitized(filename)
+        let file = StoredFile(
+            id: id,
+            filename: name,
+            size: size,
+            mimeType: FileType.sniff(sample, filename: name),
+            owner: principal.userID,
+            createdAt: now,
+            unusedSince: now
+        )
+        try await draft.finish()
+        // What has no row is swept one day.
+        _ = try await database.write([store.insert(file)])
+        return file
+    }
+
+    // MARK: reading
+
+    /// A file that the caller may read: in a record, or as one who has uploaded it and has not used it yet.
+    ///
+    /// - Throws: 404 `NOT_FOUND`.
+    package func file(_ id: String, for access: Access) async throws -> StoredFile {
+        guard let key = UniqueID(id) else { throw Self.notFound(id) }
+        let principal = access.principal
+        let readable = principal.isAdmin ? [] : FileUses.readable([key], access)
+        let results = try await database.read([store.files([key], lock: .none)] + readable)
+        guard let file = results[0].rows.first.flatMap(store.read) else { throw Self.notFound(id) }
+        if principal.isAdmin || results.dropFirst().contains(where: { !$0.rows.isEmpty }) { return file }
+        guard !principal.isAnonymous, file.owner == principal.userID, try await used([key]).isEmpty else {
+            throw Self.notFound(id)
+        }
+        return file
+    }
+
+    /// - Returns: nil where the bytes are gone from the disk.
+    package func reader(of file: StoredFile) async throws -> FileReader? {
+        let reader = try await app.folder.reader(of: file.id)
+        if reader == nil {
+            dependencies.logger.error(
+                "the bytes of a file are not there",
+                metadata: ["app": "\(app.name)", "file": "\(file.id.text)"]
+            )
+        }
+        return reader
+    }
+
+    package func page(_ place: PageRequest) async throws -> (files: [StoredFile], total: Int64) {
+        let results = try await database.read(store.page(limit: place.perPage, offset: place.offset))
+        return (results[0].rows.compactMap(store.read), results[1].rows.first?.first?.integerValue ?? 0)
+    }
+
+    private func used(_ ids: [UniqueID]) async throws -> Set<UniqueID> {
+        let results = try await database.read(FileUses.used(ids, in: app.snapshots.current))
+        return Set(results.flatMap(\.rows).compactMap { $0.first?.textValue.flatMap(UniqueID.init) })
+    }
+
+    static func notFound(_ id: String) -> RequestFailure {
+        RequestFailure(.notFound, "There is no file \"\(id.prefix(100))\"")
+    }
+
+    // MARK: removing
+
+    /// Removes a file that no record uses: an administrator's or the uploader's to do.
+    ///
+    /// - Throws: 404 for a file that the caller can't read, 403 for somebody else's, 409 for one that records use.
+    package func remove(_ id: String, for access: Access) async throws {
+        let file = try await file(id, for: access)
+        guard access.principal.isAdmin || file.owner == access.principal.userID else {
+            throw RequestFailure(.forbidden, "Only administrators remove what somebody else has uploaded")
+        }
+        let removal = FileRemoval([file.id], store, app.snapshots.current)
+        guard try await database.write(removal).unused == [file.id] else {
+            throw RequestFailure(.conflict, "Records use this file; take it out of them first")
+        }
+        try await app.folder.remove([file.id])
+    }
+
+    // MARK: sweeping
+
+    private static let sweptAtOnce = 500
+
+    /// Removes what no record has used for a day, and what has no row: an upload that a crash cut short, or a removal.
+    package func sweep() async throws {
+        let now = dependencies.now()
+        try await noteUnused(now)
+        let before = now.adding(seconds: -StoredFile.unusedSeconds)
+        while !Task.isCancelled {
+            let rows = try await database.read([store.unused(since: before, limit: Self.sweptAtOnce)])[0].rows
+            let ids = rows.compactMap(store.read).map(\.id)
+            guard !ids.isEmpty else { break }
+            let removal = FileRemoval(ids, store, app.snapshots.current, keepsNote: true)
+            let unused = try await database.write(removal).unused
+            try await app.folder.remove(unused)
+            if !unused.isEmpty {
+                dependencies.logger.info(
+                    "removed files that no record uses",
+                    metadata: ["app": "\(app.name)", "count": "\(unused.count)"]
+                )
+            }
+        }
+        try await sweepFolder(before)
+    }
+
+    /// Looks at some of the files that were in use, and goes on with others the next time.
+    private func noteUnused(_ now: Timestamp) async throws {
+        let after = app.sweptFile.withLock { $0 }
+        let rows = try await database.read([store.inUse(after: after, limit: Self.sweptAtOnce)])[0].rows
+        let ids = rows.compactMap(store.read).map(\.id)
+        app.sweptFile.withLock { $0 = rows.count < Self.sweptAtOnce ? "" : ids.last?.text ?? "" }
+        guard !ids.isEmpty else { return }
+        let used = try await used(ids)
+        let unused = ids.filter { !used.contains($0) }
+        if !unused.isEmpty { _ = try await database.write([store.note(unused, unusedSince: now)]) }
+    }
+
+    private func sweepFolder(_ before: Timestamp) async throws {
+        // Once a day and process: there may be many.
+        let isDue = app.folderSweptAt.withLock { last in
+            guard last.map({ $0 < before }) ?? true else { return false }
+            last = dependencies.now()
+            return true
+        }
+        guard isDue else { return }
+        try await app.folder.forEachOld(before: before) { ids, drafts in
+            try await app.folder.removeDrafts(drafts)
+            guard !ids.isEmpty else { return }
+            let rows = try await database.read([store.files(ids, lock: .none)])[0].rows
+            let known = Set(rows.compactMap(store.read).map(\.id))
+            try await app.folder.remove(ids.filter { !known.contains($0) })
+        }
+    }
+}
+
+/// Removes the rows of those files that no record uses. The rows are locked before records are looked at, so that
+/// nobody begins to use one in between.
+private struct FileRemoval: TransactionScript {
+    struct Outcome: Sendable {
+        let unused: [UniqueID]
+    }
+
+    private enum State {
+        case start
+        case locked
+        case judged
+        case removed(Outcome)
+    }
+
+    private let ids: [UniqueID]
+    private let store: FileStore
+    private let snapshot: AppSnapshot
+    private let keepsNote: Bool
+    private var state = State.start
+
+    /// - Parameter keepsNote: whether it is noted of the others that they are used.
+    init(_ ids: [UniqueID], _ store: FileStore, _ snapshot: AppSnapshot, keepsNote: Bool = false) {
+        self.ids = ids
+        self.store = store
+        self.snapshot = snapshot
+        self.keepsNote = keepsNote
+    }
+
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<Outcome> {
+        switch state {
+        case .start:
+            state = .locked
+            return .run([store.files(ids, lock: .forRemoval)])
+        case .locked:
+            state = .judged
+            let uses = FileUses.used(ids, in: snapshot)
+            return uses.isEmpty ? try next([]) : .run(uses)
+        case .judged:
+            let used = Set(results.flatMap(\.rows).compactMap { $0.first?.textValue.flatMap(UniqueID.init) })
+            let unused = ids.filter { !used.contains($0) }
+            let outcome = Outcome(unused: unused)
+            state = .removed(outcome)
+            var statements = unused.isEmpty ? [] : [store.remove(unused)]
+            if keepsNote, !used.isEmpty { statements.append(store.note(Array(used), unusedSince: nil)) }
+            return statements.isEmpty ? .done(outcome) : .finish(statements)
+        case .removed(let outcome): return .done(outcome)
+        }
+    }
+}
