@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # One builder at a time: SwiftPM locks its build folder, and 2 cores are soon busy.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check lint format bench bench-expressions bench-relations bench-rules bench-permissions bench-webhooks bench-workflows kill9-webhooks kill9-workflows two-servers-webhooks two-servers-workflows bench-postgres bench-apps schemathesis stop-under-load restore-under-load kill9 outage release build-tests warnings
+.PHONY: help setup run demo test check lint format bench bench-expressions bench-relations bench-rules bench-permissions bench-webhooks bench-workflows kill9-webhooks kill9-workflows two-servers-webhooks two-servers-workflows bench-postgres bench-history bench-apps schemathesis stop-under-load restore-under-load kill9 outage release build-tests warnings
 
 SOURCES := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Expressions Benchmarks/Package.swift
 BUILD_LOG := .build/build-tests.log
@@ -85,6 +85,9 @@ stop-under-load: release ## Stop the release build under load, and look for requ
 restore-under-load: release ## Back up, restore and clone an app under load, and compare every row
 	scripts/restore_under_load.py $(ARGS)
 	PGSAFE=1 scripts/with_postgres.sh scripts/restore_under_load.py --store postgres $(ARGS)
+
+bench-history: release ## Measure what the audit trail and an Idempotency-Key add to a write (ARGS="--reps 5")
+	Benchmarks/history.sh $(ARGS)
 
 bench-apps: release ## Measure start and memory with 1, 100 and 1,000 apps
 	Benchmarks/apps.sh $(ARGS)

@@ -43,8 +43,6 @@ struct FileTests {
 
     private static func id(_ file: TestJSON) -> String { file["id"].string ?? "" }
 
-    private static func header(_ name: String) -> HTTPField.Name { HTTPField.Name(name)! }
-
     /// The names of what lies in the folder of files, drafts among them.
     private static func onDisk(_ app: TestApp) throws -> [String] {
         let root = app.server.filesDirectory
@@ -310,7 +308,7 @@ struct FileTests {
             _ = try await Self.upload(clerk)
             _ = try await Self.upload(clerk)
             let refused = try await Form.file("a", Self.png).send(clerk)
-            #expect(refused.status == 429 && refused.headers[Self.header("Retry-After")] != nil, "\(refused)")
+            #expect(refused.status == 429 && refused.headers[.retryAfter] != nil, "\(refused)")
             for _ in 0..<3 { _ = try await Self.upload(app) }
             app.server.clock.advance(seconds: 24 * 3600 + 1)
             let token = try await app.server.login("shop", "clerk@x.example", "password1")
