@@ -135,10 +135,10 @@ final class RequestIDs: Sendable {
 /// One request at one route.
 private struct RouteRun {
     private let route: Route
-    private let services: ServerServices
-    private let requestID: String
     private let metrics: RouteMetrics
     private var call: Call
+    private var services: ServerServices { call.services }
+    private var requestID: String { call.requestID }
 
     init(
         route: Route,
@@ -150,17 +150,18 @@ private struct RouteRun {
     ) {
         self.route = route
         self.metrics = metrics
-        self.services = services
-        requestID = Self.sane(request.headers[.requestID]) ?? ids.next()
+        let requestID = Self.sane(request.headers[.requestID]) ?? ids.next()
         let trace = request.headers[.traceparent].flatMap {
             TraceContext(traceparent: $0, tracestate: request.headers[.tracestate])
         }
         call = Call(
-            request: request,
-            context: context,
-            services: services,
-            trace: trace?.child(UInt64.random(in: .min ... .max)),
-            requestID: requestID
+            Arrival(
+                request: request,
+                context: context,
+                services: services,
+                trace: trace?.child(UInt64.random(in: .min ... .max)),
+                requestID: requestID
+            )
         )
     }
 
@@ -189,9 +190,7 @@ private struct RouteRun {
         if reply.headers[.contentType] == nil { reply.headers[.contentType] = "application/json; charset=utf-8" }
         reply.headers[.nosniff] = "nosniff"
         reply.headers[.requestID] = requestID
-        if call.principal.map({ !$0.isAnonymous }) ?? false || route.access.isOpenApp || route.path.hasSuffix("/login")
-            || route.path.hasSuffix("/refresh")
-        {
+        if call.principal.map({ !$0.isAnonymous }) ?? false || route.access.isOpenApp || route.givesTokens {
             reply.headers[.cacheControl] = "no-store"
         }
         let duration = (ContinuousClock.now - start).components

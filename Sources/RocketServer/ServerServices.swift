@@ -1,8 +1,8 @@
 package import Logging
 package import RocketEngine
 
-/// What every route has at hand.
-package struct ServerServices: Sendable {
+/// What every route has at hand: one reference for a request to carry.
+package final class ServerServices: Sendable {
     package let apps: AppRegistry
     package let tokens: AccessTokens
     package let settings: ServerSettings

@@ -38,6 +38,19 @@ struct AppRegistryTests {
         }
     }
 
+    /// A closure in a mutex was once wrapped anew with every look at it: a write got slower with each one before it.
+    @Test(.timeLimit(.minutes(1))) func tellingTheWorkerCostsTheSameHoweverOftenItIsTold() async throws {
+        try await TestServer.run(.sqlite) { server in
+            _ = try await server.makeApp()
+            let told = AtomicCount()
+            server.apps.listenForWork { _ in told.increment() }
+            try await server.apps.withApp("shop") { context in
+                for _ in 0..<200_000 { context.workIsDue() }
+            }
+            #expect(told.value >= 200_000)
+        }
+    }
+
     @Test(arguments: TestStore.allCases)
     func anAppThatCantBeOpenedAnswersForItselfAlone(store: TestStore) async throws {
         try await TestServer.run(store) { server in
@@ -172,4 +185,11 @@ private final class CountingProvider: DatabaseProvider {
     func announce(_ hint: String) async { await inner.announce(hint) }
     func listen(_ body: @escaping @Sendable (String) -> Void) async { await inner.listen(body) }
     func close() async { await inner.close() }
+}
+
+private final class AtomicCount: Sendable {
+    private let count = Mutex(0)
+
+    var value: Int { count.withLock { $0 } }
+    func increment() { count.withLock { $0 += 1 } }
 }

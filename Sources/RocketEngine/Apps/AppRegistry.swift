@@ -74,7 +74,13 @@ package final class AppRegistry: Sendable {
     /// Whether a database is being copied.
     let isCopying = Mutex(false)
     /// Who is told of apps that have work to do.
-    private let worker = Mutex<(@Sendable (String) -> Void)?>(nil)
+    private let worker = Mutex<WorkListener?>(nil)
+
+    /// A closure that a mutex keeps must be a member: as the mutex's own value it would be wrapped anew, once for
+    /// every time that it is looked at, and a call would go through all the wrappings.
+    private struct WorkListener {
+        let tell: @Sendable (String) -> Void
+    }
 
     /// Opens the management database, brings it up to date, seeds the platform's administrator, and sweeps what a
     /// crash left half made.
@@ -318,14 +324,14 @@ package final class AppRegistry: Sendable {
 
     /// Calls `body` with the name of every app in which a commit has left work to do, from now on.
     package func listenForWork(_ body: @escaping @Sendable (String) -> Void) {
-        worker.withLock { $0 = body }
+        worker.withLock { $0 = WorkListener(tell: body) }
     }
 
     /// The apps that are open now.
     package var openNames: [String] { openContexts().map(\.name) }
 
     private func tellWorker(_ app: String) {
-        worker.withLock { $0 }?(app)
+        worker.withLock { $0 }?.tell(app)
     }
 
     // MARK: closing

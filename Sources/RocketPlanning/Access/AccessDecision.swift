@@ -50,8 +50,9 @@ package struct Grant: Sendable {
     package var isUnlimited: Bool { alternatives.isEmpty }
 }
 
-/// A caller before the metadata that a request began with: what every permission is decided by.
-package struct Access: Sendable {
+/// A caller before the metadata that a request began with: what every permission is decided by. It is immutable, and
+/// handed along as one reference.
+package final class Access: Sendable {
     package let snapshot: AppSnapshot
     package let principal: Principal
     /// The instant of the request, for conditions that speak of it.
@@ -59,9 +60,16 @@ package struct Access: Sendable {
     /// What the request is called in logs and in the audit trail; nil for what no request has asked for.
     package let requestID: String?
     /// The uploaded files that the request may put into records, as records keep them.
-    package private(set) var files: Set<JSONValue> = []
+    package let files: Set<JSONValue>
 
-    package init(_ principal: Principal, to snapshot: AppSnapshot, at now: Timestamp, requestID: String? = nil) {
+    package init(
+        _ principal: Principal,
+        to snapshot: AppSnapshot,
+        at now: Timestamp,
+        requestID: String? = nil,
+        files: Set<JSONValue> = []
+    ) {
+        self.files = files
         self.principal = principal
         self.snapshot = snapshot
         self.now = now
@@ -70,9 +78,7 @@ package struct Access: Sendable {
 
     /// The same with files that are known to be the caller's to use.
     package func attaching(_ files: some Sequence<JSONValue>) -> Access {
-        var access = self
-        access.files.formUnion(files)
-        return access
+        Access(principal, to: snapshot, at: now, requestID: requestID, files: self.files.union(files))
     }
 
     /// A whitelist: administrators pass, and everyone else is refused unless a policy for one of their roles says

@@ -2,8 +2,8 @@ import RocketExpression
 package import RocketModel
 
 /// What an app is at one moment: all metadata, compiled. A request takes one snapshot when it begins and never
-/// looks at another.
-package struct AppSnapshot: Sendable {
+/// looks at another. It is immutable, and handed along as one reference.
+package final class AppSnapshot: Sendable {
     /// Grows by one with every change of the metadata.
     package let version: Int64
     package let definitions: DefinitionSet

@@ -5,20 +5,48 @@ import RocketEngine
 import RocketModel
 import RocketPlanning
 
-/// One request on its way through a route: what came, and who asks.
-struct Call: Sendable {
+/// What came: it stays as it is while the request is on its way, and is handed along as one reference.
+final class Arrival: Sendable {
     let request: Request
     let context: RocketContext
     let services: ServerServices
-    /// Set where the route needs a token.
-    var principal: Principal?
     /// The trace that the client has begun, with this request as a part of it; nil for none.
     let trace: TraceContext?
     let requestID: String
+
+    init(
+        request: Request,
+        context: RocketContext,
+        services: ServerServices,
+        trace: TraceContext?,
+        requestID: String
+    ) {
+        self.request = request
+        self.context = context
+        self.services = services
+        self.trace = trace
+        self.requestID = requestID
+    }
+}
+
+/// One request on its way through a route: what came, and who asks.
+struct Call: Sendable {
+    private let arrival: Arrival
+    /// Set where the route needs a token.
+    var principal: Principal?
     /// The app of the path, where the route has one.
     var app: AppContext?
 
-    var headers: HTTPFields { request.headers }
+    init(_ arrival: Arrival) {
+        self.arrival = arrival
+    }
+
+    var request: Request { arrival.request }
+    var context: RocketContext { arrival.context }
+    var services: ServerServices { arrival.services }
+    var trace: TraceContext? { arrival.trace }
+    var requestID: String { arrival.requestID }
+    var headers: HTTPFields { arrival.request.headers }
 
     /// The address of the one who asks, for the bound on failed sign-ins: the other end of the connection, or what a
     /// proxy that is trusted says of it.

@@ -28,13 +28,23 @@ enum RouteAccess: Sendable {
     case control
 }
 
-struct Route: Sendable {
+final class Route: Sendable {
     typealias Handler = @Sendable (Call) async throws -> Reply
 
     let method: HTTPRequest.Method
     let path: String
     let access: RouteAccess
     let handler: Handler
+    /// Whether its answers have tokens in them, which nobody may keep.
+    let givesTokens: Bool
+
+    init(method: HTTPRequest.Method, path: String, access: RouteAccess, handler: @escaping Handler) {
+        self.method = method
+        self.path = path
+        self.access = access
+        self.handler = handler
+        givesTokens = path.hasSuffix("/login") || path.hasSuffix("/refresh")
+    }
 }
 
 /// All routes, in one list.
