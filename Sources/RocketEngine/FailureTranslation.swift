@@ -16,7 +16,7 @@ package enum FailureTranslation {
     {
         if let failure = error as? RequestFailure { return failure }
         if let failure = error as? FileFailure {
-            outages.log("\(failure)", logger)
+            logger.error("the disk for files refuses", metadata: ["cause": "\(failure.cause)"])
             return .unavailable("The disk for files does not take or give them at present")
         }
         guard let failure = error as? DatabaseFailure else { return nil }

@@ -11,6 +11,8 @@ package struct StoredHistoryEntry: Sendable {
     /// The `X-Request-Id` of the request; nil where it was the engine's own doing.
     package let requestID: String?
     package let at: Timestamp
+    /// Whether all that is kept of it was read; what is too large for a page is left out.
+    package let isWhole: Bool
 
     package init(
         number: Int64,
@@ -19,7 +21,8 @@ package struct StoredHistoryEntry: Sendable {
         new: JSONObject,
         user: JSONObject?,
         requestID: String?,
-        at: Timestamp
+        at: Timestamp,
+        isWhole: Bool
     ) {
         self.number = number
         self.action = action
@@ -28,5 +31,6 @@ package struct StoredHistoryEntry: Sendable {
         self.user = user
         self.requestID = requestID
         self.at = at
+        self.isWhole = isWhole
     }
 }

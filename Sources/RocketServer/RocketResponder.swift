@@ -197,8 +197,12 @@ private struct RouteRun {
         let nanoseconds = duration.seconds * 1_000_000_000 + duration.attoseconds / 1_000_000_000
         metrics.note(reply.status, nanoseconds: nanoseconds)
         log(reply.status, microseconds: nanoseconds / 1000)
+        // RFC 9110 part 15.4.5: what it says of the body would be said of the one that the client has.
+        if reply.status == .notModified { reply.headers[.contentType] = nil }
         let body = reply.stream ?? ResponseBody(byteBuffer: reply.body)
-        return Response(status: reply.status, headers: reply.headers, body: body)
+        var response = Response(status: reply.status, headers: reply.headers, body: body)
+        if reply.status == .notModified { response.headers[.contentLength] = nil }
+        return response
     }
 
     // MARK: access
@@ -323,7 +327,7 @@ private struct RouteRun {
                 call.principal = .anonymous
                 return try await runHandler(in: app)
             }
-        } catch let failure as RequestFailure where failure.code == .notFound || failure.code == .appNotFound {
+        } catch let failure as RequestFailure where failure.code != .unavailable {
             throw Self.noToken
         }
     }

@@ -9,6 +9,7 @@ package final class ServerServices: Sendable {
     package let secretBox: SecretBox
     package let calls: SynchronousCalls
     package let metrics: PrometheusRegistry
+    let uploads = UploadSlots()
     package var dependencies: EngineDependencies { apps.dependencies }
     package var logger: Logger { apps.dependencies.logger }
 

@@ -89,6 +89,10 @@ struct FileTests {
             let head = try await app.send(.head, path)
             #expect(head.status == 200 && head.bytes.isEmpty)
             #expect(head.headers[.contentLength] == "\(Self.png.count)")
+            #expect(try await app.send(.head, path, headers: [.range: "bytes=0-7"]).status == 200)
+            let same = try await app.send(.get, path, headers: [.ifNoneMatch: "W/\(tag), \"x\""])
+            #expect(same.status == 304 && same.bytes.isEmpty)
+            #expect(same.headers[.contentType] == nil && same.headers[.contentLength] == nil)
         }
     }
 
@@ -191,7 +195,9 @@ struct FileTests {
             for hidden in [secretPath, "_files/x", "_files/11111111-1111-4111-8111-111111111111"] {
                 #expect(try await anonymous(hidden).status == 401, "\(hidden)")
             }
-            #expect(try await app.server.get("/api/nowhere/\(imagePath)").status == 401)
+            for path in ["/api/nowhere/\(imagePath)", "/api/nowhere/\(imagePath)?z=1", "/api/shop/\(imagePath)?z=1"] {
+                #expect(try await app.server.get(path).status == 401, "\(path)")
+            }
             #expect(try await app.delete(path).status == 200)
             #expect(try await clerk.get(imagePath).status == 404)
             #expect(try await anonymous(imagePath).status == 401)
@@ -201,6 +207,64 @@ struct FileTests {
             #expect(try await clerk.get("_files/\(Self.id(own))").status == 200)
             #expect(try await app.post("photo", ["open": false, "image": own["id"].value]).status == 201)
             #expect(try await clerk.get("_files/\(Self.id(own))").status == 404)
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func importedRowsMayNameFilesAndWhatIsStoredMayBeWrittenAgain(store: TestStore) async throws {
+        try await Self.run(store) { app in
+            let file = try await Self.upload(app)
+            let key = "11111111-1111-4111-8111-111111111111"
+            let old = "22222222-2222-4222-8222-222222222222"
+            let rows: JSONValue = [
+                ["id": .string(key), "image": .string(Self.id(file).uppercased())],
+                ["id": .string(old), "image": ["url": "elsewhere"]],
+            ]
+            let answer = try await app.post("_admin/import", ["version": 1, "sample_data": ["photo": rows]])
+            #expect(answer.status == 200, "\(answer)")
+            #expect(try await app.delete("_files/\(Self.id(file))").status == 409)
+            for (id, title) in [(key, "a"), (old, "b")] {
+                var record = try await app.get("photo/\(id)")["data"].value.objectValue ?? JSONObject()
+                record["title"] = .string(title)
+                let again = try await app.put("photo/\(id)", .object(record))
+                let image = again["data"]["image"]
+                #expect(
+                    again.status == 200 && image["id"].value == record["image"]?.objectValue?["id"] ?? .null,
+                    "\(again)"
+                )
+                #expect(image["url"] == "elsewhere" || image["size"] == 5008)
+            }
+            #expect(try await app.post("photo", ["image": ["url": "elsewhere"]]).status == 422)
+            let fallback: JSONValue = [
+                "name": "x", "primary_key": ["field": "id", "type": "uuid"],
+                "fields": [["name": "id", "type": "uuid"], ["name": "f", "type": "file", "default": .string(key)]],
+            ]
+            #expect(try await app.post("_admin/entities", fallback).details == ["fields[1].default type"])
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func aWorkflowPutsNoFileIntoARecordForWhoeverSetsItOff(store: TestStore) async throws {
+        try await Self.run(store) { app in
+            try await app.makeEntity("note", fields: [["name": "text", "type": "string"]])
+            let workflow: JSONValue = [
+                "name": "attach", "trigger": ["type": "record", "entity": "note", "action": "create"],
+                "context": ["file": "record.text"],
+                "steps": [
+                    [
+                        "id": "attach", "type": "action",
+                        "actions": [["type": "create_record", "entity": "photo", "values": ["image": "context.file"]]],
+                    ]
+                ],
+            ]
+            let made = try await app.post("_admin/workflows", workflow)
+            #expect(made.status == 201, "\(made)")
+            let file = try await Self.upload(app)
+            #expect(try await app.post("note", ["text": file["id"].value]).status == 201)
+            try await app.deliver()
+            #expect(try await app.get("photo")["meta"]["total"] == 0)
+            let instance = try await app.get("_workflows")["data"].array.first
+            #expect(instance?["status"] != "completed", "\(String(describing: instance))")
         }
     }
 
@@ -305,8 +369,9 @@ struct FileTests {
         settings.fileBytesPerDay = 6000
         try await Self.run(.sqlite, server: settings) { app in
             let clerk = try await PermissionTests.user(app, "clerk", roles: []).app
-            _ = try await Self.upload(clerk)
-            _ = try await Self.upload(clerk)
+            let file = try await Self.upload(clerk)
+            // What is removed was uploaded all the same.
+            #expect(try await clerk.delete("_files/\(Self.id(file))").status == 200)
             let refused = try await Form.file("a", Self.png).send(clerk)
             #expect(refused.status == 429 && refused.headers[.retryAfter] != nil, "\(refused)")
             for _ in 0..<3 { _ = try await Self.upload(app) }
@@ -390,6 +455,11 @@ struct FileTests {
             let inCopy = try await app.server.get("/api/copy/\(path)", token: platform)
             #expect(inCopy.status == 200 && inCopy.bytes == Self.png)
             let body: JSONValue = ["folder": .string(backup), "apps": ["shop"]]
+            // A backup that has lost files is none.
+            let kept = backup + "/apps/shop.files"
+            try FileManager.default.moveItem(atPath: kept, toPath: kept + ".away")
+            #expect(try await app.server.control(.post, "/_control/restore", body).status == 422)
+            try FileManager.default.moveItem(atPath: kept + ".away", toPath: kept)
             let restored = try await app.server.control(.post, "/_control/restore", body)
             #expect(restored.status == 201, "\(restored)")
             #expect(try await app.server.get("/api/shop/\(path)", token: platform).bytes == Self.png)

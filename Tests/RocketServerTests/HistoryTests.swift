@@ -203,13 +203,21 @@ struct HistoryTests {
             #expect(try await Self.lines(app, "item/\(items[0])").last == "update n=10>12")
             #expect(try await Self.lines(app, "item/\(items[1])").last == "delete n=11>null box_id=\(boxID)>null")
             #expect(try await Self.lines(app, "box/\(box)").last == "update tags=[\(tag.value.jsonText)]>null")
+            // The record's own change is kept beside rows that the database numbers.
+            #expect(try await app.put("box/\(box)", ["n": 2, "items": [["n": 14]]]).status == 200)
+            #expect(try await Self.lines(app, "box/\(box)").last == "update n=1>2")
+            let outer: JSONValue = ["n": 2, "boxes": [["n": 7, "items": [["n": 15]]]]]
+            #expect(try await app.put("room/\(room)", outer).status == 200)
+            #expect(try await Self.lines(app, "room/\(room)") == ["create n=null>1", "update n=1>2"])
             // The room goes, and its box stays without it; the box goes, and its items with it.
             #expect(try await app.delete("room/\(room)").status == 200)
             #expect(try await Self.lines(app, "box/\(box)").last == "update room_id=\(roomID.jsonText)>null")
             #expect(try await app.delete("box/\(box)").status == 200)
-            #expect(try await Self.lines(app, "box/\(box)").last == "delete n=1>null")
+            #expect(try await Self.lines(app, "box/\(box)").last == "delete n=2>null")
             #expect(try await Self.lines(app, "item/\(items[0])").last?.hasPrefix("delete n=12>null") == true)
-            #expect(try await Self.lines(app, "room/\(room)") == ["create n=null>1", "delete n=1>null"])
+            #expect(
+                try await Self.lines(app, "room/\(room)") == ["create n=null>1", "update n=1>2", "delete n=2>null"]
+            )
         }
     }
 
@@ -235,7 +243,139 @@ struct HistoryTests {
     }
 
     @Test(arguments: TestStore.allCases)
-    func importedRowsAndThoseOfStateMachinesHaveEntries(store: TestStore) async throws {
+    func whatTransitionsAndWorkflowsWriteHasEntries(store: TestStore) async throws {
+        try await Self.run(store) { app in
+            let log: JSONValue = [
+                "name": "log", "primary_key": ["field": "id", "type": "int", "generated": true],
+                "fields": [["name": "id", "type": "int"], ["name": "text", "type": "string"]],
+            ]
+            #expect(try await app.post("_admin/entities", log).status == 201)
+            let fields: [JSONValue] = [
+                ["name": "state", "type": "string"], ["name": "note", "type": "string"], ["name": "n", "type": "int"],
+            ]
+            try await app.makeEntity("job", fields: fields)
+            let machine: JSONValue = [
+                "entity": "job", "field": "state",
+                "definition": [
+                    "initial": "open",
+                    "transitions": [
+                        [
+                            "from": "open", "to": "done",
+                            "actions": [
+                                ["type": "set_field", "field": "note", "value": "finished"],
+                                ["type": "create_record", "entity": "log", "values": ["text": "x"]],
+                            ],
+                        ]
+                    ],
+                ],
+            ]
+            let made = try await app.post("_admin/state-machines", machine)
+            #expect(made.status == 201, "\(made)")
+            let action: JSONValue = [
+                "type": "set_field", "entity": "job", "record_id": "context.id", "field": "n", "value": 7,
+            ]
+            let workflow: JSONValue = [
+                "name": "counting", "trigger": ["type": "record", "entity": "job", "action": "create"],
+                "context": ["id": "record.id"],
+                "steps": [["id": "count", "type": "action", "actions": [action]]],
+            ]
+            let flow = try await app.post("_admin/workflows", workflow)
+            #expect(flow.status == 201, "\(flow)")
+            let job = try await Self.make(app, "job", ["note": "a"])
+            try await app.deliver()
+            #expect(try await app.put("job/\(job)", ["state": "done"]).status == 200)
+            #expect(
+                try await Self.lines(app, "job/\(job)") == [
+                    "create state=null>\"open\" note=null>\"a\"", "update n=null>7",
+                    "update state=\"open\">\"done\" note=\"a\">\"finished\"",
+                ]
+            )
+            let entries = try await app.get("job/\(job)/history")["data"].array
+            #expect(entries[1]["user"]["id"] == "workflow" && entries[1]["request_id"].value == .null)
+            let entry = try #require(try await app.get("log")["data"].array.first?["id"].value.jsonText)
+            #expect(try await Self.lines(app, "log/\(entry)") == ["create text=null>\"x\""])
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func linksThatGoWithADeleteHaveEntriesAndKeysAreShownToWhoReadsAllOfThem(store: TestStore) async throws {
+        try await Self.run(store) { app in
+            try await Self.desk(app, numbered: true)
+            let tags = [try await Self.make(app, "tag", ["n": 1]), try await Self.make(app, "tag", ["n": 2])]
+            let rows = JSONValue.array(tags.map { ["id": .number(JSONNumber(unchecked: $0))] })
+            let box = try await Self.make(app, "box", ["n": 5, "tags": rows])
+            try await PermissionTests.allow(app, "read", "box", ["clerk", "half"], more: ["except": ["n"]])
+            try await PermissionTests.allow(app, "read", "tag", ["clerk"])
+            try await PermissionTests.allow(app, "read", "tag", ["half"], [PermissionTests.condition("n", "eq", 1)])
+            let clerk = try await PermissionTests.user(app, "clerk", roles: ["clerk"]).app
+            let half = try await PermissionTests.user(app, "half", roles: ["half"]).app
+            #expect(try await app.put("box/\(box)", ["n": 6]).status == 200)
+            #expect(try await app.delete("tag/\(tags[1])").status == 200)
+            let linked = "update tags=null>[\(tags[0]),\(tags[1])]"
+            #expect(
+                try await Self.lines(app, "box/\(box)") == [
+                    "create n=null>5", linked, "update n=5>6", "update tags=[\(tags[1])]>null",
+                ]
+            )
+            // That something has changed that one can't see is nobody's business, nor which records there are.
+            #expect(
+                try await Self.lines(clerk, "box/\(box)") == ["create", linked, "update tags=[\(tags[1])]>null"]
+            )
+            let hidden = try await half.get("box/\(box)/history")
+            #expect(
+                hidden["data"].array.map { $0["action"] } == ["create"] && hidden["meta"]["total"] == 1,
+                "\(hidden)"
+            )
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func fieldsMayHaveAnyNameAndTheHistoryGoesWithARenaming(store: TestStore) async throws {
+        try await Self.run(store) { app in
+            var entity: JSONObject = [
+                "name": "line", "table": "lines", "primary_key": ["field": "n", "type": "int", "generated": true],
+                "fields": [
+                    ["name": "n", "type": "int"], ["name": "i", "type": "int"], ["name": "v", "type": "int"],
+                ],
+            ]
+            #expect(try await app.post("_admin/entities", .object(entity)).status == 201)
+            try await app.makeEntity("page", fields: [["name": "v", "type": "int"]])
+            let relation: JSONValue = [
+                "name": "lines", "type": "many_to_many", "source": "page", "target": "line", "join_table": "page_lines",
+                "source_join_key": "page_id", "target_join_key": "line_id", "on_delete": "detach",
+            ]
+            #expect(try await app.post("_admin/relations", relation).status == 201)
+            let made = try await app.post("page", ["lines": [["v": 1], ["v": 2], [:], [:]]])
+            #expect(made.status == 201, "\(made)")
+            let lines = made["data"]["lines"].array
+            for line in lines {
+                let v = line["v"].value == .null ? "create" : "create v=null>\(line["v"].value.jsonText)"
+                #expect(try await Self.lines(app, "line/\(line["n"].value.jsonText)") == [v])
+            }
+            #expect(try await app.delete("_admin/relations/lines").status == 200)
+            entity["name"] = "row"
+            #expect(
+                try await app.send(.put, "_admin/entities/line", body: JSONValue.object(entity).jsonBytes).status == 200
+            )
+            #expect(try await Self.lines(app, "row/\(lines[0]["n"].value.jsonText)") == ["create v=null>1"])
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func whatIsTooLargeForAPageIsLeftOutOfIt(store: TestStore) async throws {
+        try await Self.run(store) { app in
+            try await app.makeEntity("note", fields: [["name": "text", "type": "text"]])
+            let note = try await Self.make(app, "note", ["text": .string(String(repeating: "x", count: 400_000))])
+            #expect(try await app.put("note/\(note)", ["text": "y"]).status == 200)
+            let full = try await app.get("note/\(note)/history?per_page=100")["data"].array
+            #expect(full.count == 2 && full.allSatisfy { $0["changes"].value == .null })
+            let one = try await app.get("note/\(note)/history?per_page=1&page=2")["data"].array
+            #expect(one[0]["changes"]["text"]["new"].string?.count == 400_000)
+        }
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func importedRowsHaveEntries(store: TestStore) async throws {
         try await TestServer.run(store) { server in
             let app = try await server.makeHelpdesk()
             let tickets = try await app.get("ticket?per_page=1")["data"].array
@@ -308,6 +448,17 @@ struct HistoryTests {
             let bySlug = try await app.get("thing/k/history?page=2&per_page=2")
             #expect(bySlug["meta"].value == ["page": 2, "per_page": 2, "total": 3] && bySlug["data"].array.count == 1)
             #expect(try await app.get("thing/k/history?pge=2").status == 400)
+            // What was before a time without history may be an earlier record's as well.
+            for isKept in [false, true] {
+                var definition = try await app.get("_admin/entities/thing")["data"].value.objectValue ?? JSONObject()
+                definition["history"] = .boolean(isKept)
+                let changed = try await app.put("_admin/entities/thing", .object(definition))
+                #expect(changed.status == 200, "\(changed)")
+                #expect(try await Self.lines(clerk, "thing/k").isEmpty)
+            }
+            #expect(try await app.put("thing/k", ["n": 9]).status == 200)
+            #expect(try await Self.lines(clerk, "thing/k") == ["update n=2>9"])
+            #expect(try await Self.lines(app, "thing/k").count == 4)
         }
     }
 

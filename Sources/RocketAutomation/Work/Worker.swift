@@ -84,13 +84,13 @@ package final class Worker: Sendable {
                 try await apps.withApp(app, isUse: false) { context in
                     for kind in kinds { try await kind.tidy(context) }
                     try await context.pruneRequestKeys(now: dependencies.now())
-                    try await AppFiles(context, dependencies).sweep()
                     try await context.pruneHistory(
                         before: dependencies.now().adding(seconds: -apps.settings.historyDays * 86_400)
                     )
                 }
+                try await apps.withApp(app, isUse: false) { try await AppFiles($0, dependencies).sweep() }
             } catch {
-                dependencies.logger.debug("an app was not tidied", metadata: ["app": "\(app)", "cause": "\(error)"])
+                dependencies.logger.warning("an app was not tidied", metadata: ["app": "\(app)", "cause": "\(error)"])
             }
         }
     }

@@ -54,14 +54,25 @@ package struct FileStore: Sendable {
         return [sql.statement(.values), SQLStatement("SELECT count(*) FROM \"_files\"", output: .values)]
     }
 
-    /// What a user has uploaded since an instant.
-    package func uploadedBytes(by owner: String, since instant: Timestamp) -> SQLStatement {
+    /// Adds to what a user has uploaded on a day; its result is the sum.
+    package func addUpload(by owner: String, day: Int64, bytes: Int64) -> SQLStatement {
         var sql = SQLBuilder(dialect)
-        sql.append("SELECT CAST(COALESCE(sum(\"size\"), 0) AS BIGINT) FROM \"_files\" WHERE \"created_at\" >= ")
-        sql.bind(stored: .integer(instant.microseconds))
-        sql.append(" AND \"owner\" = ")
+        sql.append("INSERT INTO \"_file_uploads\" (\"owner\", \"day\", \"bytes\") VALUES (")
         sql.bind(stored: .text(owner))
+        sql.append(", ")
+        sql.bind(stored: .integer(day))
+        sql.append(", ")
+        sql.bind(stored: .integer(bytes))
+        sql.append(") ON CONFLICT (\"owner\", \"day\") DO UPDATE SET \"bytes\" = \"_file_uploads\".\"bytes\"")
+        sql.append(" + excluded.\"bytes\" RETURNING \"bytes\"")
         return sql.statement(.values)
+    }
+
+    package func forgetUploads(before day: Int64) -> SQLStatement {
+        var sql = SQLBuilder(dialect)
+        sql.append("DELETE FROM \"_file_uploads\" WHERE \"day\" < ")
+        sql.bind(stored: .integer(day))
+        return sql.statement()
     }
 
     /// Those that have been without use since an instant, oldest first.

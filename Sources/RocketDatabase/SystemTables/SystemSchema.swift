@@ -185,6 +185,11 @@ package enum SystemSchema: Sendable {
         """
         CREATE INDEX "_files_unused_idx" ON "_files" ("unused_since") WHERE "unused_since" IS NOT NULL
         """,
+        // What each user has uploaded on a day, removed files among it.
+        """
+        CREATE TABLE "_file_uploads" ("owner" TEXT NOT NULL, "day" BIGINT NOT NULL, "bytes" BIGINT NOT NULL,
+        PRIMARY KEY ("owner", "day"))
+        """,
     ]
 
     /// The audit trail, in the order in which it was written.

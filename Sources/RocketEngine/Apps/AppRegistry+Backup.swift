@@ -159,6 +159,8 @@ extension AppRegistry {
         let name: String
         let displayName: String
         let sha256: String
+        /// Of the uploaded files; nil in a backup of a time that had none.
+        let files: (count: Int64, bytes: Int64)?
     }
 
     private func choose(
@@ -176,7 +178,16 @@ extension AppRegistry {
             guard let app = value.objectValue, let name = app["name"]?.stringValue, Self.isValidName(name),
                 let hash = app["sha256"]?.stringValue, !all.contains(where: { $0.name == name })
             else { throw Self.damaged("apps[\(index)]") }
-            all.append(BackedUpApp(name: name, displayName: app["display_name"]?.stringValue ?? name, sha256: hash))
+            let count = Self.whole(app["files"])
+            let bytes = Self.whole(app["file_bytes"])
+            all.append(
+                BackedUpApp(
+                    name: name,
+                    displayName: app["display_name"]?.stringValue ?? name,
+                    sha256: hash,
+                    files: count.flatMap { count in bytes.map { (count, $0) } }
+                )
+            )
         }
         guard !all.isEmpty || names == nil else { throw Self.damaged("apps") }
         let known = all.map(\.name)
@@ -199,6 +210,10 @@ extension AppRegistry {
             throw .validation([FailureDetail(field: "as", message: message)])
         }
         return chosen
+    }
+
+    private static func whole(_ value: JSONValue?) -> Int64? {
+        if case .number(let number)? = value { number.int64 } else { nil }
     }
 
     private static func damaged(_ place: String) -> RequestFailure {
@@ -233,7 +248,24 @@ extension AppRegistry {
             let message = "the copy of \(app.name) is damaged: it is not as it was written"
             throw RequestFailure.validation([FailureDetail(field: "folder", message: message)])
         }
+        if let files = app.files {
+            let found = try await count(BackupFolder.files(beside: folder.file(of: app.name).path))
+            guard Int64(found.count) == files.count, found.bytes == files.bytes else {
+                let message =
+                    "the files of \(app.name) are not whole: \(found.count) with \(found.bytes) bytes, of \(files.count)"
+                    + " with \(files.bytes)"
+                throw RequestFailure.validation([FailureDetail(field: "folder", message: message)])
+            }
+        }
         return digest.bytes
+    }
+
+    private func count(_ url: URL) async throws -> (count: Int, bytes: Int64) {
+        do {
+            return try await FileFolder(url, files).count()
+        } catch let failure as FileFailure {
+            throw RequestFailure.unavailable("\(url.path) can't be read: \(failure.cause)")
+        }
     }
 
     /// The webhooks whose secrets another server has sealed.

@@ -19,21 +19,45 @@ package struct AppFiles: Sendable {
 
     // MARK: uploading
 
-    private static let secondsOfADay: Int64 = 24 * 3600
+    private static let microsecondsOfADay: Int64 = 24 * 3600 * 1_000_000
 
-    /// - Parameter bytesPerDay: how much a user may upload within a day; administrators may upload more.
-    /// - Throws: 429 for one who has.
-    package func requireRoom(for principal: Principal, bytesPerDay: Int64) async throws {
-        guard !principal.isAdmin else { return }
-        let since = dependencies.now().adding(seconds: -Self.secondsOfADay)
-        let results = try await database.read([store.uploadedBytes(by: principal.userID, since: since)])
-        guard (results[0].rows.first?.first?.integerValue ?? 0) < bytesPerDay else {
+    private var today: Int64 { dependencies.now().microseconds / Self.microsecondsOfADay }
+
+    /// What of a user's share of a day an upload takes; nil for administrators, who have no bound.
+    package struct Reservation: Sendable {
+        fileprivate let owner: String
+        fileprivate let day: Int64
+        fileprivate let bytes: Int64
+    }
+
+    /// Takes what an upload may need of its user's share of the day (UTC), so that many at once don't pass it.
+    ///
+    /// - Throws: 429 where it is used up.
+    package func reserve(_ bytes: Int64, for principal: Principal, ofBytesPerDay limit: Int64) async throws
+        -> Reservation?
+    {
+        guard !principal.isAdmin else { return nil }
+        let reservation = Reservation(owner: principal.userID, day: today, bytes: bytes)
+        let add = store.addUpload(by: reservation.owner, day: reservation.day, bytes: bytes)
+        let sum = try await database.write([add])[0].rows.first?.first?.integerValue ?? 0
+        guard sum <= limit else {
+            try await settle(reservation, used: 0)
+            let left = Self.microsecondsOfADay - dependencies.now().microseconds % Self.microsecondsOfADay
             throw RequestFailure(
                 .rateLimited,
-                "You have uploaded \(bytesPerDay) bytes within a day, which is the most that a user may",
-                retryAfterSeconds: 3600
+                "With this you would upload more than \(limit) bytes on one day (UTC), which is the most that a user may",
+                retryAfterSeconds: Int(left / 1_000_000) + 1
             )
         }
+        return reservation
+    }
+
+    /// Gives back what was reserved and not used.
+    package func settle(_ reservation: Reservation?, used bytes: Int64) async throws {
+        guard let reservation, bytes != reservation.bytes else { return }
+        let difference = bytes - reservation.bytes
+        let add = store.addUpload(by: reservation.owner, day: reservation.day, bytes: difference)
+        _ = try await database.write([add])
     }
 
     package func newID() -> UniqueID { dependencies.newID() }
@@ -126,17 +150,28 @@ package struct AppFiles: Sendable {
         guard try await database.write(removal).unused == [file.id] else {
             throw RequestFailure(.conflict, "Records use this file; take it out of them first")
         }
-        try await app.folder.remove([file.id])
+        do {
+            try await app.folder.remove([file.id])
+        } catch {
+            // It is removed: nobody can reach it, and the bytes are swept one day.
+            let place: Logger.Metadata = ["app": "\(app.name)", "file": "\(file.id.text)", "cause": "\(error)"]
+            dependencies.logger.warning("the bytes of a removed file are left", metadata: place)
+        }
     }
 
     // MARK: sweeping
 
     private static let sweptAtOnce = 500
+    /// How many times so many of the files in use are looked at in one go.
+    private static let looksAtOnce = 20
 
     /// Removes what no record has used for a day, and what has no row: an upload that a crash cut short, or a removal.
     package func sweep() async throws {
         let now = dependencies.now()
-        try await noteUnused(now)
+        for _ in 0..<Self.looksAtOnce where !Task.isCancelled {
+            guard try await noteUnused(now) else { break }
+        }
+        _ = try await database.write([store.forgetUploads(before: today - 1)])
         let before = now.adding(seconds: -StoredFile.unusedSeconds)
         while !Task.isCancelled {
             let rows = try await database.read([store.unused(since: before, limit: Self.sweptAtOnce)])[0].rows
@@ -156,15 +191,18 @@ package struct AppFiles: Sendable {
     }
 
     /// Looks at some of the files that were in use, and goes on with others the next time.
-    private func noteUnused(_ now: Timestamp) async throws {
+    ///
+    /// - Returns: whether there are others.
+    private func noteUnused(_ now: Timestamp) async throws -> Bool {
         let after = app.sweptFile.withLock { $0 }
         let rows = try await database.read([store.inUse(after: after, limit: Self.sweptAtOnce)])[0].rows
         let ids = rows.compactMap(store.read).map(\.id)
         app.sweptFile.withLock { $0 = rows.count < Self.sweptAtOnce ? "" : ids.last?.text ?? "" }
-        guard !ids.isEmpty else { return }
+        guard !ids.isEmpty else { return false }
         let used = try await used(ids)
         let unused = ids.filter { !used.contains($0) }
         if !unused.isEmpty { _ = try await database.write([store.note(unused, unusedSince: now)]) }
+        return rows.count == Self.sweptAtOnce
     }
 
     private func sweepFolder(_ before: Timestamp) async throws {

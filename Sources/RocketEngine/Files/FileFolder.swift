@@ -33,15 +33,7 @@ package struct FileFolder: Sendable {
         let (folder, file) = place(of: id)
         let path = file.path + Self.draftSuffix
         let descriptor = try await queue.run {
-            do {
-                try FileManager.default.createDirectory(
-                    at: folder,
-                    withIntermediateDirectories: true,
-                    attributes: [.posixPermissions: 0o700]
-                )
-            } catch {
-                throw Self.failure(error)
-            }
+            try Self.make(folder.path)
             let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
             guard descriptor >= 0 else { throw Self.failure(errno) }
             return descriptor
@@ -80,11 +72,11 @@ package struct FileFolder: Sendable {
         _ body: (_ ids: [UniqueID], _ drafts: [String]) async throws -> Void
     ) async throws {
         let url = url
-        let folders = try await queue.run { Self.names(in: url.path) }
+        let folders = try await queue.run { try Self.names(in: url.path) }
         for folder in folders.sorted() {
             let path = url.appendingPathComponent(folder).path
             let names = try await queue.run {
-                Self.names(in: path).filter { Self.isOld("\(path)/\($0)", before: instant) }
+                try Self.names(in: path).filter { Self.isOld("\(path)/\($0)", before: instant) }
             }
             for piece in names.chunks(of: 500) {
                 let drafts = piece.filter { $0.hasSuffix(Self.draftSuffix) }.map { "\(path)/\($0)" }
@@ -97,9 +89,19 @@ package struct FileFolder: Sendable {
         try await queue.run { for path in paths { unlink(path) } }
     }
 
-    private static func names(in path: String) -> [String] {
+    private static func names(in path: String) throws -> [String] {
         // A folder that is not there has none.
-        (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        guard access(path, F_OK) == 0 || errno != ENOENT else { return [] }
+        do { return try FileManager.default.contentsOfDirectory(atPath: path) } catch { throw failure(error) }
+    }
+
+    /// Makes a folder and those that it stands in. When this returns, they are on the disk.
+    private static func make(_ path: String) throws {
+        guard access(path, F_OK) != 0 else { return }
+        let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
+        if parent != path { try make(parent) }
+        guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw failure(errno) }
+        try sync(parent)
     }
 
     private static func isOld(_ path: String, before instant: Timestamp) -> Bool {
@@ -119,6 +121,23 @@ package struct FileFolder: Sendable {
         }
     }
 
+    /// How many files there are, and their bytes.
+    func count() async throws -> (count: Int, bytes: Int64) {
+        let path = url.path
+        return try await queue.run {
+            var (count, bytes) = (0, Int64(0))
+            for folder in try Self.names(in: path) {
+                for name in try Self.names(in: "\(path)/\(folder)") where UniqueID(name) != nil {
+                    var status = stat()
+                    guard lstat("\(path)/\(folder)/\(name)", &status) == 0 else { throw Self.failure(errno) }
+                    count += 1
+                    bytes += Int64(status.st_size)
+                }
+            }
+            return (count, bytes)
+        }
+    }
+
     /// Copies all files to another folder, which is made; drafts are left out. One that is removed meanwhile is not copied.
     ///
     /// - Parameter isLinked: whether both may be names of the same bytes: they never change.
@@ -129,18 +148,10 @@ package struct FileFolder: Sendable {
         let target = other.url.path
         return try await queue.run {
             var (count, bytes) = (0, Int64(0))
-            for folder in Self.names(in: source).sorted() {
-                let names = Self.names(in: "\(source)/\(folder)").filter { UniqueID($0) != nil }
+            for folder in try Self.names(in: source).sorted() {
+                let names = try Self.names(in: "\(source)/\(folder)").filter { UniqueID($0) != nil }
                 guard !names.isEmpty else { continue }
-                do {
-                    try FileManager.default.createDirectory(
-                        atPath: "\(target)/\(folder)",
-                        withIntermediateDirectories: true,
-                        attributes: [.posixPermissions: 0o700]
-                    )
-                } catch {
-                    throw Self.failure(error)
-                }
+                try Self.make("\(target)/\(folder)")
                 for name in names {
                     guard
                         let size = try Self.copy("\(source)/\(folder)/\(name)", "\(target)/\(folder)/\(name)", isLinked)
@@ -150,7 +161,6 @@ package struct FileFolder: Sendable {
                 }
                 try Self.sync("\(target)/\(folder)")
             }
-            if count > 0 { try Self.sync(target) }
             return (count, bytes)
         }
     }

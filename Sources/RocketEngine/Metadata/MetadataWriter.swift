@@ -227,6 +227,24 @@ private struct MetadataScript: TransactionScript {
         return plan.checks.isEmpty ? try runSteps([]) : .run(plan.checks.map(\.statement))
     }
 
+    /// The audit trail of an entity goes with it under another name.
+    private var renamings: [SQLStatement] {
+        old.entities.compactMap { entity in
+            guard snapshot.model(entity.name) == nil,
+                let renamed = snapshot.definitions.entities.first(where: { $0.table == entity.table })
+            else { return nil }
+            return HistoryStore(dialect).rename(entity.name, to: renamed.name)
+        }
+    }
+
+    /// What was before an entity kept no history for a time is not of the records that have their keys now.
+    private var beginnings: [SQLStatement] {
+        old.entities.compactMap { entity in
+            guard !entity.history, let model = snapshot.model(entity.name), model.definition.history else { return nil }
+            return HistoryStore(dialect).begin(entity.name, now: now)
+        }
+    }
+
     private mutating func runSteps(_ results: [StatementResult]) throws -> TransactionStep<MetadataChange> {
         guard let plan else { preconditionFailure("steps are run after they are planned") }
         var violations: [FailureDetail] = []
@@ -244,6 +262,6 @@ private struct MetadataScript: TransactionScript {
             return inspections.isEmpty ? try next([]) : .run(inspections)
         }
         state = .changed
-        return .run(plan.steps + store.change(from: old, to: snapshot.definitions, now: now))
+        return .run(plan.steps + store.change(from: old, to: snapshot.definitions, now: now) + renamings + beginnings)
     }
 }

@@ -15,6 +15,8 @@ struct FileScript: AnnouncingScript {
     private let operation: RecordOperation
     private let setting: OperationSetting
     private let store: FileStore
+    /// What the record has, where it is changed.
+    private let storedRow: SQLStatement?
     private var state = State.start
 
     /// - Parameter operation: a create or an update with a payload of these mentions.
@@ -23,6 +25,7 @@ struct FileScript: AnnouncingScript {
         self.operation = operation
         self.setting = setting
         store = FileStore(setting.access.snapshot.dialect)
+        storedRow = operation.storedFiles(setting.access.snapshot)
     }
 
     var awaitedCalls: [AwaitedCall] {
@@ -34,8 +37,9 @@ struct FileScript: AnnouncingScript {
         case .start:
             state = .lookedUp
             let ids = mentions.ids
-            let readable = setting.access.principal.isAdmin ? [] : FileUses.readable(ids, setting.access)
-            return .run([store.files(ids, lock: .forUse)] + readable)
+            let asksRecords = setting.attachesFiles && !setting.access.principal.isAdmin
+            let readable = asksRecords ? FileUses.readable(ids, setting.access) : []
+            return .run([store.files(ids, lock: .forUse)] + (storedRow.map { [$0] } ?? []) + readable)
         case .lookedUp:
             return try begin(results)
         case .running(var script):
@@ -47,20 +51,37 @@ struct FileScript: AnnouncingScript {
     /// A file is the caller's to use who has uploaded it or may read it in a record.
     private mutating func begin(_ results: [StatementResult]) throws -> TransactionStep<OperationOutcome> {
         let principal = setting.access.principal
-        let readable = Set(results.dropFirst().flatMap(\.rows).compactMap { $0.first?.textValue })
+        let entity = try setting.access.snapshot.entity(operation.entity)
+        let own = storedRow == nil ? nil : results.dropFirst().first
+        let readable = Set(
+            results.dropFirst(storedRow == nil ? 1 : 2).flatMap(\.rows).compactMap { $0.first?.textValue }
+        )
         var files: [UniqueID: JSONValue] = [:]
-        for file in results[0].rows.compactMap(store.read) {
+        for file in results[0].rows.compactMap(store.read) where setting.attachesFiles {
             let isOwn = !principal.isAnonymous && file.owner == principal.userID
             if principal.isAdmin || isOwn || readable.contains(file.id.text) { files[file.id] = file.reference }
+        }
+        let kept = own?.rows.first.map { FileUses.values($0, of: entity) } ?? []
+        for value in kept {
+            if let id = value.objectValue?["id"]?.stringValue.flatMap(UniqueID.init), files[id] == nil {
+                files[id] = value
+            }
         }
         let planned = RecordOperation(
             entity: operation.entity,
             kind: operation.kind.replacingPayload(with: mentions.resolved(files)),
             precondition: operation.precondition
         )
-        var script = try planned.scriptOfResolved(setting.attaching(files.values))
+        var script = try planned.scriptOfResolved(setting.attaching(Array(files.values) + kept))
         defer { state = .running(script) }
         return try script.next([])
+    }
+}
+
+extension RecordOperation {
+    fileprivate func storedFiles(_ snapshot: AppSnapshot) -> SQLStatement? {
+        guard case .update(let id, _) = kind, let model = snapshot.model(entity) else { return nil }
+        return FileUses.stored(id, of: model)
     }
 }
 

@@ -37,6 +37,8 @@ struct OperationSetting: Sendable {
     /// What the expressions of the operation may take together.
     var steps = OperationSetting.maximumSteps
     var cause = Cause.none
+    /// Whether files may be put into records that do not have them: a workflow would do so for whoever has set it off.
+    var attachesFiles = true
 
     static let maximumSteps = 2_000_000
 
@@ -47,7 +49,8 @@ struct OperationSetting: Sendable {
             dependencies: dependencies,
             slugs: slugs,
             steps: steps,
-            cause: cause
+            cause: cause,
+            attachesFiles: attachesFiles
         )
     }
 }

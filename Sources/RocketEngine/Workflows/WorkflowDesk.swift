@@ -88,7 +88,8 @@ package struct WorkflowDesk: Sendable {
     ) async throws -> InstanceOutcome {
         let slugs = MadeSlugs()
         let access = Access(Self.engine, to: app.snapshots.current, at: dependencies.now())
-        let setting = OperationSetting(access: access, dependencies: dependencies, slugs: slugs)
+        var setting = OperationSetting(access: access, dependencies: dependencies, slugs: slugs)
+        setting.attachesFiles = false
         let script = InstanceScript(id, input, setting, app.plans, progress, leaseSeconds: leaseSeconds)
         await app.expectWork(dependencies)
         return try await RecordWriter.retryingSlugs(slugs) {

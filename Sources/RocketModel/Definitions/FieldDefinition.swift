@@ -98,7 +98,9 @@ package struct FieldDefinition: Sendable, Hashable {
             reader.include(Self.violations(ofEnum: allowedValues, shape, reader.path(to: "enum")))
         }
         if let defaultValue {
-            if let problem = shape.problem(with: defaultValue) {
+            if type == .file {
+                reader.violate("default", .type, "a file field has no default: files are uploaded")
+            } else if let problem = shape.problem(with: defaultValue) {
                 reader.violate("default", .type, problem)
             } else if let allowedValues, !allowedValues.contains(where: { shape.areEqual($0, defaultValue) }) {
                 reader.violate("default", .enum, "\(defaultValue.jsonText) is not in \"enum\"")

@@ -44,8 +44,10 @@ extension ValueShape {
             switch json {
             case .string(let text):
                 guard let id = UniqueID(text) else { throw mismatch(json) }
-                return .json(.string(id.text))
-            case .object: return .json(try storable(json))
+                return .json(["id": .string(id.text)])
+            case .object(var object):
+                if let id = object["id"]?.stringValue.flatMap(UniqueID.init) { object["id"] = .string(id.text) }
+                return .json(try storable(.object(object)))
             default: throw mismatch(json)
             }
         }

@@ -13,16 +13,18 @@ package struct FileMentions: Sendable {
         self.payload = payload
         self.entity = entity
         self.snapshot = snapshot
-        guard !ids.isEmpty else { return nil }
+        var hasFiles = false
+        _ = Self.map(payload, entity, snapshot) { value in
+            if value != .null { hasFiles = true }
+            return value
+        }
+        guard hasFiles else { return nil }
     }
-
-    /// At most so many are looked up; the others are unknown.
-    private static let maximumIDs = 1000
 
     package var ids: [UniqueID] {
         var ids: Set<UniqueID> = []
         _ = Self.map(payload, entity, snapshot) { value in
-            if let id = Self.id(of: value), ids.count < Self.maximumIDs { ids.insert(id) }
+            if let id = Self.id(of: value) { ids.insert(id) }
             return value
         }
         return Array(ids)

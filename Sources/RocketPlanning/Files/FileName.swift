@@ -5,11 +5,14 @@ package enum FileName {
     /// The last part of a path of any system, without control characters, marks of direction, and what no system takes; "file"
     /// where nothing is left.
     package static func sanitized(_ name: String) -> String {
-        let last = name.split(omittingEmptySubsequences: false) { $0 == "/" || $0 == "\\" }.last ?? ""
+        // By scalar: a slash that a combining mark follows is one Character with it.
+        let parts = name.unicodeScalars.split(omittingEmptySubsequences: false) { $0 == "/" || $0 == "\\" }
         var text = ""
-        for scalar in last.unicodeScalars where isAllowed(scalar) { text.unicodeScalars.append(scalar) }
-        text = String(text.drop { $0 == " " || $0 == "." })
+        if let last = parts.last {
+            for scalar in last where isAllowed(scalar) { text.unicodeScalars.append(scalar) }
+        }
         while text.utf8.count > maximumBytes, let shorter = shortened(text) { text = shorter }
+        text = String(String.UnicodeScalarView(text.unicodeScalars.drop { $0 == " " || $0 == "." }))
         while text.hasSuffix(" ") || text.hasSuffix(".") { text.removeLast() }
         return text.isEmpty ? "file" : text
     }

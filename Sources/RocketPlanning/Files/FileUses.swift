@@ -29,6 +29,22 @@ package enum FileUses {
         }
     }
 
+    /// What the file fields of a record hold, whatever it is: it may be written as it is. Nil where there is no such record.
+    package static func stored(_ id: String, of entity: EntityModel) -> SQLStatement? {
+        guard !entity.fileFields.isEmpty, let key = ReadPlanner.keyValue(id, entity) else { return nil }
+        var sql = SQLBuilder(entity.dialect)
+        let columns = entity.fileFields.map { entity.fields[$0].column }.joined(separator: ", ")
+        sql.append("SELECT \(columns) FROM \(entity.table) WHERE \(entity.key.column) = ")
+        sql.bind(key)
+        return sql.statement(.values)
+    }
+
+    /// Reads what ``stored(_:of:)`` gave.
+    package static func values(_ row: [SQLValue], of entity: EntityModel) -> [JSONValue] {
+        zip(entity.fileFields, row).map { entity.dialect.fieldValue($1, entity.fields[$0].shape).json }
+            .filter { $0 != .null }
+    }
+
     private static func places(in snapshot: AppSnapshot) -> [(entity: EntityModel, field: Int)] {
         snapshot.definitions.entities.compactMap { snapshot.model($0.name) }.flatMap { entity in
             entity.fileFields.map { (entity, $0) }

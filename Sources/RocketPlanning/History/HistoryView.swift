@@ -1,7 +1,8 @@
 package import RocketModel
 
 /// What a caller sees of a record's history: of its fields what is readable of the record as it is now, of its relations
-/// those that the caller may include. Of what the entity has no longer, administrators alone see what was kept.
+/// those of which the caller may read every record. Of what the entity has no longer, administrators alone see what was
+/// kept.
 package struct HistoryView: Sendable {
     private let entity: EntityModel
     private let access: Access
@@ -14,7 +15,8 @@ package struct HistoryView: Sendable {
         self.fields = fields ?? Set(entity.fieldNames)
     }
 
-    /// `{"id", "action", "changes": {field: {"old", "new"}}, "user", "request_id", "at"}`
+    /// `{"id", "action", "changes": {field: {"old", "new"}}, "user", "request_id", "at"}`; changes that are too large for a
+    /// page are null.
     package func json(_ entry: StoredHistoryEntry) -> JSONObject {
         var changes: [JSONObject.Member] = []
         for name in names(entry) where isVisible(name) {
@@ -24,7 +26,8 @@ package struct HistoryView: Sendable {
         }
         return [
             "id": .integer(entry.number), "action": .string(entry.action),
-            "changes": .object(JSONObject(uniqueMembers: changes)), "user": entry.user.map(JSONValue.object) ?? .null,
+            "changes": entry.isWhole ? .object(JSONObject(uniqueMembers: changes)) : .null,
+            "user": entry.user.map(JSONValue.object) ?? .null,
             "request_id": entry.requestID.map(JSONValue.string) ?? .null, "at": .string(entry.at.rfc3339),
         ]
     }
@@ -38,8 +41,22 @@ package struct HistoryView: Sendable {
 
     private func isVisible(_ name: String) -> Bool {
         if entity.index(of: name) != nil { return fields.contains(name) }
-        if let side = entity.relation(name) { return access.mayInclude(side, of: entity) }
+        if let side = entity.relation(name) { return showsAll(side) }
         return access.principal.isAdmin
+    }
+
+    /// Keys of records tell that these are there.
+    private func showsAll(_ side: RelationSide) -> Bool {
+        guard let other = access.snapshot.model(side.other), access.mayInclude(side, of: entity) else { return false }
+        return access.grantIfAny(.read, on: other)?.isUnlimited ?? false
+    }
+
+    /// What a caller sees of who is not shown all of a record: nil where nothing is hidden. An update of other things is
+    /// none of the caller's business, not even that there was one.
+    package var visibleNames: [String]? {
+        let relations = entity.relations.filter(\.isSource)
+        let shown = entity.fieldNames.filter(fields.contains) + relations.filter(showsAll).map(\.name)
+        return shown.count < entity.fieldNames.count + relations.count ? shown : nil
     }
 
     /// As an answer would show it today, where it still fits the field.

@@ -149,6 +149,29 @@ package struct Trail: Sendable {
         sql.append(", ")
     }
 
+    /// Entries of records whose links in a join table go, with the keys that they were linked to.
+    func keepUnlinking(
+        _ relation: String,
+        of entity: EntityModel,
+        in joinTable: String,
+        source: String,
+        target: String,
+        where condition: (inout SQLBuilder) -> Void
+    ) -> SQLStatement {
+        var sql = SQLBuilder(dialect)
+        sql.append("\(Self.head) SELECT ")
+        appendWhat(.update, entity, key: source, &sql)
+        let keys =
+            dialect == .postgres
+            ? "string_agg(to_jsonb(\(target))::text, ',' ORDER BY \(target))" : "group_concat(json_quote(\(target)))"
+        sql.append("'{\"\(relation)\":[' || \(keys) || ']}', NULL, ")
+        appendCircumstances(&sql)
+        sql.append(" FROM \(joinTable) WHERE ")
+        condition(&sql)
+        sql.append(" GROUP BY \(source)")
+        return sql.statement()
+    }
+
     /// All rows of some keys, as they are.
     func keepDeletion(
         of entity: EntityModel,
@@ -227,12 +250,12 @@ package struct Trail: Sendable {
         sql.append("WITH _w AS (")
         insert(&sql)
         sql.append(" RETURNING \(key)), _h AS (\(Self.head) SELECT ")
-        appendWhat(.create, entity, key: "_n.\(key)", &sql)
-        sql.append("NULL, _e.v, ")
+        appendWhat(.create, entity, key: "_n._k", &sql)
+        sql.append("NULL, _e._v, ")
         appendCircumstances(&sql)
-        sql.append(" FROM (SELECT \(key), row_number() OVER (ORDER BY \(key)) AS n FROM _w) AS _n JOIN unnest(")
+        sql.append(" FROM (SELECT \(key) AS _k, row_number() OVER (ORDER BY \(key)) AS _i FROM _w) AS _n JOIN unnest(")
         sql.bindArray(rows.map { .text(Self.json($0, of: entity)) }, ValueShape(type: .text))
-        sql.append(") WITH ORDINALITY AS _e(v, n) USING (n)) SELECT \(key) FROM _w")
+        sql.append(") WITH ORDINALITY AS _e(_v, _i) ON _n._i = _e._i) SELECT \(key) FROM _w")
     }
 
     // MARK: JSON
@@ -269,13 +292,17 @@ package struct Trail: Sendable {
     private static func json(_ field: FieldModel, _ dialect: SQLDialect) -> String {
         let column = field.column
         guard dialect == .sqlite else { return "COALESCE(to_jsonb(\(column))::text, 'null')" }
+        // What JSON can't hold is as nothing.
+        let quoted = "CASE WHEN typeof(\(column)) = 'blob' THEN 'null' ELSE json_quote(\(column)) END"
         return switch field.shape.type {
         case .boolean: "CASE WHEN \(column) IS NULL THEN 'null' WHEN \(column) = 0 THEN 'false' ELSE 'true' END"
         // json_quote rounds to fifteen digits.
         case .float:
-            "CASE WHEN typeof(\(column)) = 'real' THEN printf('%!.17g', \(column)) ELSE json_quote(\(column)) END"
-        case .decimal, .json, .file: "CASE WHEN json_valid(\(column)) THEN \(column) ELSE json_quote(\(column)) END"
-        case .string, .text, .int, .bigint, .uuid, .timestamp, .date: "json_quote(\(column))"
+            "CASE WHEN typeof(\(column)) <> 'real' THEN \(quoted) WHEN abs(\(column)) > 1.7976931348623157e308 THEN 'null'"
+                + " ELSE printf('%!.17g', \(column)) END"
+        case .decimal, .json, .file:
+            "CASE WHEN typeof(\(column)) <> 'blob' AND json_valid(\(column)) THEN \(column) ELSE \(quoted) END"
+        case .string, .text, .int, .bigint, .uuid, .timestamp, .date: quoted
         }
     }
 }

@@ -164,7 +164,7 @@ package struct CascadeRun: Sendable {
                     restrict(side, Behind(entity: entity, own: entity.keyIndex, other: other, theirs: 0, links: keys))
                 }
                 // Links to a row that is only marked as deleted stay, for it may be restored.
-                if side.isSource || isGone { unlink(join, entity, keys) }
+                if side.isSource || isGone { unlink(side, join, entity, other, keys) }
             }
         }
         return steps
@@ -265,7 +265,26 @@ package struct CascadeRun: Sendable {
         }
     }
 
-    private mutating func unlink(_ join: RelationSide.Join, _ entity: EntityModel, _ keys: [FieldValue]) {
+    private mutating func unlink(
+        _ side: RelationSide,
+        _ join: RelationSide.Join,
+        _ entity: EntityModel,
+        _ other: EntityModel,
+        _ keys: [FieldValue]
+    ) {
+        let source = side.isSource ? entity : other
+        if let trail = access.trail(of: source) {
+            let columns = side.isSource ? (join.own, join.theirs) : (join.theirs, join.own)
+            joinDeletions.append(
+                trail.keepUnlinking(
+                    side.definition.name,
+                    of: source,
+                    in: join.table,
+                    source: columns.0,
+                    target: columns.1
+                ) { $0.isMember(join.own, of: keys, entity.key.shape) }
+            )
+        }
         var sql = SQLBuilder(entity.dialect)
         sql.append("DELETE FROM \(join.table) WHERE ")
         sql.isMember(join.own, of: keys, entity.key.shape)

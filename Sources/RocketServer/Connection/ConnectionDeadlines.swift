@@ -2,8 +2,8 @@ import HTTPTypes
 import NIOCore
 import NIOHTTPTypes
 
-/// Closes connections that keep the server waiting: for the head of a request, or for its body. A slow client
-/// holds one connection for so long and no longer, whatever it trickles.
+/// Closes connections that keep the server waiting: for the head of a request, for its body, or for room to send an
+/// answer. A slow client holds one connection for so long and no longer, whatever it trickles.
 final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
@@ -23,6 +23,8 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
     private let bodyLimit: TimeAmount
     private var waiting = Waiting.nothing
     private var responseIsDone = true
+    /// Since when the client takes nothing of what waits to be sent; nil while it does.
+    private var stalledSince: NIODeadline?
     private var task: RepeatedTask?
 
     init(headSeconds: Int64, bodySeconds: Int64) {
@@ -51,7 +53,13 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireChannelInactive()
     }
 
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        stalledSince = context.channel.isWritable ? nil : .now()
+        context.fireChannelWritabilityChanged()
+    }
+
     private func check(_ context: ChannelHandlerContext) {
+        if let stalledSince, NIODeadline.now() - stalledSince > headLimit { return context.close(promise: nil) }
         switch waiting {
         case .head(let since) where NIODeadline.now() - since > headLimit: context.close(promise: nil)
         case .body(let since) where NIODeadline.now() - since > bodyLimit: context.close(promise: nil)
@@ -70,7 +78,7 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
                 // Else a client such as curl waits a second before it sends a large body.
                 context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
             }
-            let isFile = head.headerFields[.contentType]?.lowercased().hasPrefix("multipart/form-data") ?? false
+            let isFile = head.path?.prefix { $0 != "?" }.hasSuffix("/_files/upload") ?? false
             waiting = isFile ? .file(until: .now() + bodyLimit) : .body(since: .now())
             responseIsDone = false
         case .body(let bytes):
@@ -89,7 +97,12 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         if case .end = unwrapOutboundIn(data) {
             responseIsDone = true
-            if case .nothing = waiting { waiting = .head(since: .now()) }
+            switch waiting {
+            case .nothing: waiting = .head(since: .now())
+            // What still comes of a file that is answered is nobody's.
+            case .file: waiting = .body(since: .now())
+            case .head, .body: break
+            }
         }
         context.write(data, promise: promise)
     }

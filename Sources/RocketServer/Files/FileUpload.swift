@@ -10,11 +10,11 @@ struct FileUpload {
     private let files: AppFiles
     private let principal: Principal
     private let maximumBytes: Int
+    /// What it may come to, as far as that is known.
+    let largestBytes: Int64
     private var parser: MultipartParser
     private var current: Current?
     private var received: Received?
-    /// Fields that are no file, and the names of files that are not taken.
-    private var strangers: [String] = []
 
     private struct Current {
         let id: UniqueID
@@ -46,10 +46,13 @@ struct FileUpload {
                 "A file is sent as multipart/form-data with a boundary, in a part called \"file\"; got \(got)"
             )
         }
-        parser = MultipartParser(boundary: boundary)
-        if let length = call.headers[.contentLength].flatMap(Int.init), length > maximumBytes + Self.overhead {
-            throw tooLarge
+        if let coding = call.headers[.contentEncoding], coding.lowercased() != "identity" {
+            throw RequestFailure(.unsupportedMediaType, "A file is sent as it is, without Content-Encoding")
         }
+        parser = MultipartParser(boundary: boundary)
+        let length = call.headers[.contentLength].flatMap(Int.init)
+        largestBytes = Int64(min(length ?? maximumBytes, maximumBytes))
+        if let length, length > maximumBytes + Self.overhead { throw tooLarge }
     }
 
     private var tooLarge: RequestFailure {
@@ -98,14 +101,6 @@ struct FileUpload {
         guard hasEnded else {
             throw RequestFailure(.invalidPayload, "The form has no end: its last boundary did not arrive")
         }
-        guard strangers.isEmpty else {
-            throw RequestFailure.validation(
-                strangers.map { name in
-                    let message = "the form takes one part with a file, called \"file\""
-                    return FailureDetail(field: String(name.prefix(100)), rule: .unknown, message: message)
-                }
-            )
-        }
         guard received != nil else {
             throw RequestFailure.validation([
                 FailureDetail(field: "file", rule: .required, message: "is required: a part with a file name")
@@ -136,12 +131,13 @@ struct FileUpload {
         }
     }
 
-    private static let maximumStrangers = 20
-
     private mutating func begin(_ headers: MultipartHeaders) async throws {
         guard headers.name == "file", let filename = headers.filename, received == nil else {
-            if strangers.count < Self.maximumStrangers { strangers.append(headers.name) }
-            return
+            // Nothing that may still come makes it right.
+            let message = "the form takes one part, called \"file\", with a file name"
+            throw RequestFailure.validation([
+                FailureDetail(field: String(headers.name.prefix(100)), rule: .unknown, message: message)
+            ])
         }
         let id = files.newID()
         current = Current(id: id, draft: try await files.draft(of: id), filename: filename)

@@ -136,7 +136,9 @@ enum SharedParts {
             "properties": [
                 "id": ["type": "integer"], "action": ["enum": ["create", "update", "delete", "restore"]],
                 "changes": [
-                    "description": "By field; by relation the keys that were unlinked and linked", "type": "object",
+                    "description":
+                        "By field; by relation the keys that were unlinked and linked; null where they are too large for the page",
+                    "type": ["object", "null"],
                     "additionalProperties": ["type": "object", "required": ["old", "new"]],
                 ],
                 "user": [

@@ -24,8 +24,21 @@ enum FileRoutes {
         try call.refuseParameters()
         let (files, principal) = (try files(call), try call.requirePrincipal())
         var upload = try FileUpload(call, files, principal)
-        try await files.requireRoom(for: principal, bytesPerDay: call.services.settings.fileBytesPerDay)
-        let file = try await upload.receive(call.request.body)
+        try call.services.uploads.take()
+        defer { call.services.uploads.giveBack() }
+        let reserved = try await files.reserve(
+            upload.largestBytes,
+            for: principal,
+            ofBytesPerDay: call.services.settings.fileBytesPerDay
+        )
+        let file: StoredFile
+        do {
+            file = try await upload.receive(call.request.body)
+        } catch {
+            try await files.settle(reserved, used: 0)
+            throw error
+        }
+        try await files.settle(reserved, used: file.size)
         let location = "/api/\(try call.requireApp().name)/_files/\(file.id.text)"
         return Reply(.created, headers: [.location: location], data: .object(file.json))
     }
@@ -72,7 +85,8 @@ enum FileRoutes {
         )
         // Whatever it is, it runs nothing in the name of this origin.
         headers[.contentSecurityPolicy] = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-        let isOfThisVersion = call.headers[.ifRange].map { $0 == tag } ?? true
+        // Ranges are GET's alone (RFC 9110 part 14.2).
+        let isOfThisVersion = call.request.method == .get && (call.headers[.ifRange].map { $0 == tag } ?? true)
         let bytes: Range<Int64>
         var status = HTTPResponse.Status.ok
         switch isOfThisVersion ? ByteRange(call.headers[.range], size: file.size) : .all {

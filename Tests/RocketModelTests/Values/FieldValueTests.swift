@@ -95,7 +95,7 @@ private let accepted: [CoercionRow] = [
     .init(.json, #"[1,[null,{}]]"#, "json [1,[null,{}]]"),
     .init(.json, #"{"b":1,"aa":3,"a":{"c":null}}"#, #"json {"a":{"c":null},"b":1,"aa":3}"#),
     .init(.json, "[1e3,-0,1.50,1e-3]", "json [1000,0,1.50,0.001]"),
-    .init(.file, "\"\(sampleID.uppercased())\"", "json \"\(sampleID)\""),
+    .init(.file, "\"\(sampleID.uppercased())\"", "json {\"id\":\"\(sampleID)\"}"),
     .init(.file, #"{"id":"x","size":5}"#, #"json {"id":"x","size":5}"#),
 ]
 

@@ -22,6 +22,8 @@ package struct TreeWriter: Sendable {
     private var trailIsKept = false
     /// The rows that the database numbers.
     private let numbered: Set<Int>
+    /// Entries of the rows that are changed, made while it is known what they were.
+    private let changes: [Int: Trail.Entry]
     /// The record as it is stored, as values and as JSON.
     package private(set) var record: StatementResult?
 
@@ -30,6 +32,12 @@ package struct TreeWriter: Sendable {
         self.tree = tree
         links = tree.links
         deepest = tree.rows.map(\.depth).max() ?? 0
+        changes = Dictionary(
+            uniqueKeysWithValues: tree.rows.indices.compactMap { index in
+                guard tree.rows[index].action == .update else { return nil }
+                return tree.rows[index].trailEntry.map { (index, $0) }
+            }
+        )
         numbered = Set(tree.rows.indices.filter { tree.rows[$0].action == .create && tree.rows[$0].key == nil })
         record = stored
     }
@@ -234,7 +242,8 @@ package struct TreeWriter: Sendable {
         guard rows.allSatisfy({ tree.rows[$0].key != nil }),
             (tree.links + tree.unlinks).allSatisfy({ pair($0) != nil })
         else { return nil }
-        return rows.compactMap { tree.rows[$0].trailEntry } + linkEntries
+        return rows.compactMap { changes[$0] ?? (tree.rows[$0].action == .update ? nil : tree.rows[$0].trailEntry) }
+            + linkEntries
     }
 
     /// What was linked and unlinked is a change of the record whose payload says so.
