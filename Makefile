@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo test check lint format bench bench-expressions bench-relations bench-rules bench-permissions bench-webhooks bench-workflows kill9-webhooks kill9-workflows two-servers-webhooks two-servers-workflows bench-postgres bench-history bench-apps schemathesis stop-under-load restore-under-load kill9 outage release build-tests warnings
 
-SOURCES := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Expressions Benchmarks/Package.swift
+SOURCES := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Expressions Benchmarks/Package.swift Benchmarks/Micro/Benchmarks Benchmarks/Micro/Package.swift
 BUILD_LOG := .build/build-tests.log
 TEST_OUTPUT := .build/test.log
 # The same for the build of the tests and their run, so that nothing is built twice.

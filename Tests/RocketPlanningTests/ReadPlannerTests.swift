@@ -54,8 +54,10 @@ struct ReadPlannerTests {
     @Test func theKeyIsAlwaysTheLastToSortBy() throws {
         let plan = try Shop.list("sort=-price,title&page=3&per_page=10&fields=title,id", .sqlite)
         #expect(
-            plan.rows.text == "SELECT \"id\", \"title\" FROM \"products\" WHERE \"deleted_at\" IS NULL"
-                + " ORDER BY \"price\" COLLATE ROCKET_DECIMAL DESC, \"title\", \"id\" LIMIT ?1 OFFSET ?2"
+            plan.rows.text == "SELECT \"id\", \"title\" FROM \"products\" WHERE \"id\" IN"
+                + " (SELECT \"id\" FROM \"products\" WHERE \"deleted_at\" IS NULL"
+                + " ORDER BY \"price\" COLLATE ROCKET_DECIMAL DESC, \"title\", \"id\" LIMIT ?1 OFFSET ?2)"
+                + " ORDER BY \"price\" COLLATE ROCKET_DECIMAL DESC, \"title\", \"id\""
         )
         #expect(plan.rows.binds == [.integer(10), .integer(20)])
         #expect(

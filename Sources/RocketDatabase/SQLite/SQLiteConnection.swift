@@ -30,7 +30,7 @@ final class SQLiteConnection: Sendable {
         configuration.prepareDatabase { database in
             // LIKE minds case, as PostgreSQL's does.
             try database.execute(sql: "PRAGMA case_sensitive_like = ON")
-            try database.execute(sql: "PRAGMA cache_size = -4000")
+            try database.execute(sql: "PRAGMA cache_size = -\(SQLiteMemory.kilobytesPerConnection)")
             try SQLiteFunctions.register(on: database, deadline)
             deadline.install(on: database)
         }

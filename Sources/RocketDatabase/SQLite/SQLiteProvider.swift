@@ -16,6 +16,7 @@ package final class SQLiteProvider: DatabaseProvider {
         self.directory = directory
         self.settings = settings
         self.logger = logger
+        SQLiteMemory.bound
         try FileManager.default.createDirectory(
             at: directory.appendingPathComponent("apps"),
             withIntermediateDirectories: true,

@@ -43,6 +43,9 @@ package enum ReadPlanner {
             rows.append(") AS \"_total\"")
         }
         rows.append(" FROM \(entity.table)")
+        // SQLite takes whole rows along while it sorts: of all that match, and not of the page alone.
+        let sortsKeys = entity.dialect == .sqlite && query.sort.first.map { $0.path != [entity.key.name] } ?? false
+        if sortsKeys { rows.append(" WHERE \(entity.key.column) IN (SELECT \(entity.key.column) FROM \(entity.table)") }
         append(conditions, query.deleted, entity, to: &rows)
         rows.append(" ORDER BY \(sort) LIMIT ")
         rows.bind(stored: .integer(Int64(query.perPage)))
@@ -50,6 +53,7 @@ package enum ReadPlanner {
             rows.append(" OFFSET ")
             rows.bind(stored: .integer(Int64((query.page - 1) * query.perPage)))
         }
+        if sortsKeys { rows.append(") ORDER BY \(sort)") }
         let shape = RowShape(columns: columns.map { entity.rowShape.columns[$0] })
         return ListPlan(
             page: query.page,

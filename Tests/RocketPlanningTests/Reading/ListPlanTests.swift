@@ -40,7 +40,10 @@ private let rows: [ListRow] = [
     ),
     .init(
         "sort=-rank,title&fields=rank",
-        #"SELECT "rank" FROM "notes" ORDER BY "rank" DESC, "title", "id" LIMIT ?1"#,
+        #"""
+        SELECT "rank" FROM "notes" WHERE "id" IN (SELECT "id" FROM "notes" ORDER BY "rank" DESC, "title", "id" LIMIT ?1) \#
+        ORDER BY "rank" DESC, "title", "id"
+        """#,
         #"SELECT "rank" FROM "notes" ORDER BY "rank" DESC NULLS LAST, "title" ASC NULLS FIRST, "id" LIMIT $1"#,
         [.integer(25)]
     ),
