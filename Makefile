@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # One builder at a time: SwiftPM locks its build folder, and 2 cores are soon busy.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check lint format bench bench-expressions bench-relations bench-rules bench-permissions bench-webhooks bench-workflows kill9-webhooks kill9-workflows two-servers-webhooks two-servers-workflows bench-postgres bench-history bench-apps schemathesis stop-under-load restore-under-load kill9 outage release build-tests warnings
+.PHONY: help setup run demo test check lint format bench bench-expressions bench-relations bench-rules bench-permissions bench-webhooks bench-workflows kill9-webhooks kill9-workflows two-servers-webhooks two-servers-workflows bench-postgres bench-history bench-peers bench-growth bench-micro bench-apps schemathesis stop-under-load restore-under-load kill9 outage release build-tests warnings
 
 SOURCES := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Expressions Benchmarks/Package.swift Benchmarks/Micro/Benchmarks Benchmarks/Micro/Package.swift
 BUILD_LOG := .build/build-tests.log
@@ -88,6 +88,15 @@ restore-under-load: release ## Back up, restore and clone an app under load, and
 
 bench-history: release ## Measure what the audit trail and an Idempotency-Key add to a write (ARGS="--reps 5")
 	Benchmarks/history.sh $(ARGS)
+
+bench-peers: release ## Measure Rocket beside PocketBase on the same data (ARGS="--secs 2 --connections 16")
+	Benchmarks/peers.sh $(ARGS)
+
+bench-growth: release ## Measure how cost grows with rows and with entities (ARGS="--rows 1000,100000")
+	Benchmarks/growth.sh $(ARGS)
+
+bench-micro: ## Measure JSON, planning, SQL, expressions, rows and tokens piece by piece; the first build takes minutes
+	cd Benchmarks/Micro && swift package --allow-writing-to-package-directory benchmark run --no-progress --quiet $(ARGS)
 
 bench-apps: release ## Measure start and memory with 1, 100 and 1,000 apps
 	Benchmarks/apps.sh $(ARGS)

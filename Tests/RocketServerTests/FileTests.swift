@@ -381,6 +381,21 @@ struct FileTests {
         }
     }
 
+    @Test func uploadsAtOnceAreBoundedForAUserAndForAll() throws {
+        let slots = UploadSlots()
+        for _ in 0..<8 { try slots.take(for: "a") }
+        #expect(throws: RequestFailure.self) { try slots.take(for: "a") }
+        slots.giveBack(of: "a")
+        try slots.take(for: "a")
+        for user in 0..<7 { for _ in 0..<8 { try slots.take(for: "user \(user)") } }
+        do {
+            try slots.take(for: "b")
+            Issue.record("more than there are")
+        } catch {
+            #expect(error.code == .unavailable)
+        }
+    }
+
     // MARK: the end
 
     @Test(arguments: TestStore.allCases)

@@ -24,8 +24,9 @@ enum FileRoutes {
         try call.refuseParameters()
         let (files, principal) = (try files(call), try call.requirePrincipal())
         var upload = try FileUpload(call, files, principal)
-        try call.services.uploads.take()
-        defer { call.services.uploads.giveBack() }
+        let user = "\(try call.requireApp().name) \(principal.userID)"
+        try call.services.uploads.take(for: user)
+        defer { call.services.uploads.giveBack(of: user) }
         let reserved = try await files.reserve(
             upload.largestBytes,
             for: principal,
