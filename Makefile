@@ -96,7 +96,7 @@ bench-growth: release ## Measure how cost grows with rows and with entities (ARG
 	Benchmarks/growth.sh $(ARGS)
 
 bench-micro: ## Measure JSON, planning, SQL, expressions, rows and tokens piece by piece; the first build takes minutes
-	cd Benchmarks/Micro && swift package --allow-writing-to-package-directory benchmark run --no-progress --quiet $(ARGS)
+	cd Benchmarks/Micro && swift package --allow-writing-to-package-directory benchmark run --no-progress $(ARGS)
 
 bench-apps: release ## Measure start and memory with 1, 100 and 1,000 apps
 	Benchmarks/apps.sh $(ARGS)
