@@ -215,7 +215,8 @@ extension AppRegistry {
             // The draft's name is random, so it is ours whoever has the row.
             let row = try await management.read([store.app(app.name)])[0].rows.first
             guard let found = row.flatMap(store.read), found.identity == app.identity else {
-                return try await provider.drop(draftName(app))
+                try await provider.drop(draftName(app))
+                return await removeFiles(of: app)
             }
             try await takeBack(found, lease)
         } catch {

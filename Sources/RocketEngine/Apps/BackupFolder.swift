@@ -60,9 +60,9 @@ struct BackupFolder: Sendable {
             do {
                 try Data((JSONValue.object(manifest).jsonText + "\n").utf8).write(to: manifestURL)
                 try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: manifestURL.path)
-                for item in [manifestURL, url.appendingPathComponent("apps"), url] { try Self.sync(item) }
+                for item in [manifestURL, url.appendingPathComponent("apps"), url] { try Disk.sync(item.path) }
                 try FileManager.default.moveItem(at: url, to: final.url)
-                try Self.sync(final.url.deletingLastPathComponent())
+                try Disk.sync(final.url.deletingLastPathComponent().path)
             } catch {
                 throw Self.failure(final.url.path, error)
             }
@@ -87,14 +87,6 @@ struct BackupFolder: Sendable {
             // Its name says that it is a part of a copy, and whoever keeps the disk may remove it.
             return
         }
-    }
-
-    /// fsync(2), which takes a folder as well as a file.
-    private static func sync(_ url: URL) throws {
-        let descriptor = open(url.path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
-        defer { Foundation.close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
     }
 
     // MARK: reading
@@ -148,6 +140,6 @@ struct BackupFolder: Sendable {
     }
 
     private static func failure(_ path: String, _ error: any Error) -> RequestFailure {
-        RequestFailure(.unavailable, "\(path): \(error.localizedDescription)")
+        RequestFailure(.unavailable, "\(path): \(FileFailure(error).cause)")
     }
 }

@@ -108,7 +108,7 @@ struct EventRecorder {
         return WorkflowStore.Start(
             instance,
             entity: record.entity,
-            recordID: text(record.key),
+            recordID: record.key?.keyText ?? "",
             problem: announcement.problem ?? EventDepth.problem(at: cause.depth)
                 ?? WorkflowBounds.problem(with: instance.context)
         )
@@ -150,7 +150,7 @@ struct EventRecorder {
             id: id,
             webhookID: webhookID,
             entity: record.entity,
-            recordID: text(record.key),
+            recordID: record.key?.keyText ?? "",
             hook: hook,
             call: call,
             body: JSONValue.object(body).jsonText,
@@ -168,7 +168,7 @@ struct EventRecorder {
             name: name,
             payload: payload,
             entity: record.entity,
-            recordID: text(record.key),
+            recordID: record.key?.keyText ?? "",
             record: record.record,
             user: user,
             cause: cause
@@ -177,13 +177,5 @@ struct EventRecorder {
 
     private var user: JSONObject {
         ["id": .string(principal.userID), "roles": .array(principal.appRoles.map(JSONValue.string))]
-    }
-
-    private func text(_ key: FieldValue?) -> String {
-        switch key?.json {
-        case .string(let text)?: text
-        case let json?: json.jsonText
-        case nil: ""
-        }
     }
 }

@@ -147,7 +147,7 @@ package struct AppFiles: Sendable {
             throw RequestFailure(.forbidden, "Only administrators remove what somebody else has uploaded")
         }
         let removal = FileRemoval([file.id], store, app.snapshots.current)
-        guard try await database.write(removal).unused == [file.id] else {
+        guard try await database.write(removal) == [file.id] else {
             throw RequestFailure(.conflict, "Records use this file; take it out of them first")
         }
         do {
@@ -178,7 +178,7 @@ package struct AppFiles: Sendable {
             let ids = rows.compactMap(store.read).map(\.id)
             guard !ids.isEmpty else { break }
             let removal = FileRemoval(ids, store, app.snapshots.current, keepsNote: true)
-            let unused = try await database.write(removal).unused
+            let unused = try await database.write(removal)
             try await app.folder.remove(unused)
             if !unused.isEmpty {
                 dependencies.logger.info(
@@ -224,17 +224,13 @@ package struct AppFiles: Sendable {
 }
 
 /// Removes the rows of those files that no record uses. The rows are locked before records are looked at, so that
-/// nobody begins to use one in between.
+/// nobody begins to use one in between. Its outcome is those that it has removed.
 private struct FileRemoval: TransactionScript {
-    struct Outcome: Sendable {
-        let unused: [UniqueID]
-    }
-
     private enum State {
         case start
         case locked
         case judged
-        case removed(Outcome)
+        case removed([UniqueID])
     }
 
     private let ids: [UniqueID]
@@ -251,7 +247,7 @@ private struct FileRemoval: TransactionScript {
         self.keepsNote = keepsNote
     }
 
-    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<Outcome> {
+    mutating func next(_ results: [StatementResult]) throws -> TransactionStep<[UniqueID]> {
         switch state {
         case .start:
             state = .locked
@@ -263,12 +259,11 @@ private struct FileRemoval: TransactionScript {
         case .judged:
             let used = Set(results.flatMap(\.rows).compactMap { $0.first?.textValue.flatMap(UniqueID.init) })
             let unused = ids.filter { !used.contains($0) }
-            let outcome = Outcome(unused: unused)
-            state = .removed(outcome)
+            state = .removed(unused)
             var statements = unused.isEmpty ? [] : [store.remove(unused)]
             if keepsNote, !used.isEmpty { statements.append(store.note(Array(used), unusedSince: nil)) }
-            return statements.isEmpty ? .done(outcome) : .finish(statements)
-        case .removed(let outcome): return .done(outcome)
+            return statements.isEmpty ? .done(unused) : .finish(statements)
+        case .removed(let unused): return .done(unused)
         }
     }
 }

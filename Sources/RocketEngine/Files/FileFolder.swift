@@ -35,7 +35,7 @@ package struct FileFolder: Sendable {
         let descriptor = try await queue.run {
             try Self.make(folder.path)
             let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-            guard descriptor >= 0 else { throw Self.failure(errno) }
+            guard descriptor >= 0 else { throw FileFailure(errno) }
             return descriptor
         }
         return FileDraft(descriptor: descriptor, path: path, final: file.path, folder: folder.path, queue)
@@ -50,7 +50,7 @@ package struct FileFolder: Sendable {
             let descriptor = open(path, O_RDONLY | O_CLOEXEC)
             guard descriptor >= 0 else {
                 if errno == ENOENT { return nil }
-                throw Self.failure(errno)
+                throw FileFailure(errno)
             }
             return FileReader(descriptor: descriptor, queue)
         }
@@ -62,7 +62,7 @@ package struct FileFolder: Sendable {
     package func remove(_ ids: [UniqueID]) async throws {
         let paths = ids.map { place(of: $0).file.path }
         try await queue.run {
-            for path in paths where unlink(path) != 0 && errno != ENOENT { throw Self.failure(errno) }
+            for path in paths where unlink(path) != 0 && errno != ENOENT { throw FileFailure(errno) }
         }
     }
 
@@ -92,7 +92,7 @@ package struct FileFolder: Sendable {
     private static func names(in path: String) throws -> [String] {
         // A folder that is not there has none.
         guard access(path, F_OK) == 0 || errno != ENOENT else { return [] }
-        do { return try FileManager.default.contentsOfDirectory(atPath: path) } catch { throw failure(error) }
+        do { return try FileManager.default.contentsOfDirectory(atPath: path) } catch { throw FileFailure(error) }
     }
 
     /// Makes a folder and those that it stands in. When this returns, they are on the disk.
@@ -100,8 +100,8 @@ package struct FileFolder: Sendable {
         guard access(path, F_OK) != 0 else { return }
         let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
         if parent != path { try make(parent) }
-        guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw failure(errno) }
-        try sync(parent)
+        guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw FileFailure(errno) }
+        try Disk.sync(parent)
     }
 
     private static func isOld(_ path: String, before instant: Timestamp) -> Bool {
@@ -117,7 +117,7 @@ package struct FileFolder: Sendable {
         let path = url.path
         try await queue.run {
             guard FileManager.default.fileExists(atPath: path) else { return }
-            do { try FileManager.default.removeItem(atPath: path) } catch { throw Self.failure(error) }
+            do { try FileManager.default.removeItem(atPath: path) } catch { throw FileFailure(error) }
         }
     }
 
@@ -129,7 +129,7 @@ package struct FileFolder: Sendable {
             for folder in try Self.names(in: path) {
                 for name in try Self.names(in: "\(path)/\(folder)") where UniqueID(name) != nil {
                     var status = stat()
-                    guard lstat("\(path)/\(folder)/\(name)", &status) == 0 else { throw Self.failure(errno) }
+                    guard lstat("\(path)/\(folder)/\(name)", &status) == 0 else { throw FileFailure(errno) }
                     count += 1
                     bytes += Int64(status.st_size)
                 }
@@ -159,7 +159,7 @@ package struct FileFolder: Sendable {
                     count += 1
                     bytes += size
                 }
-                try Self.sync("\(target)/\(folder)")
+                try Disk.sync("\(target)/\(folder)")
             }
             return (count, bytes)
         }
@@ -170,7 +170,7 @@ package struct FileFolder: Sendable {
         var status = stat()
         guard lstat(source, &status) == 0 else {
             if errno == ENOENT { return nil }
-            throw failure(errno)
+            throw FileFailure(errno)
         }
         // What stands there is of a copy that was broken off.
         unlink(target)
@@ -178,11 +178,11 @@ package struct FileFolder: Sendable {
         let input = open(source, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard input >= 0 else {
             if errno == ENOENT { return nil }
-            throw failure(errno)
+            throw FileFailure(errno)
         }
         defer { close(input) }
         let output = open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard output >= 0 else { throw failure(errno) }
+        guard output >= 0 else { throw FileFailure(errno) }
         defer { close(output) }
         var piece = [UInt8](repeating: 0, count: 1 << 18)
         while true {
@@ -190,127 +190,11 @@ package struct FileFolder: Sendable {
             guard count > 0 else {
                 if count == 0 { break }
                 if errno == EINTR { continue }
-                throw failure(errno)
+                throw FileFailure(errno)
             }
-            try writeAll(piece[..<count], to: output)
+            try Disk.writeAll(piece[..<count], to: output)
         }
-        guard fsync(output) == 0 else { throw failure(errno) }
+        guard fsync(output) == 0 else { throw FileFailure(errno) }
         return Int64(status.st_size)
-    }
-
-    // MARK: the system
-
-    fileprivate static func writeAll(_ bytes: ArraySlice<UInt8>, to descriptor: Int32) throws {
-        var rest = bytes
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
-            guard count > 0 else {
-                if errno == EINTR { continue }
-                throw failure(errno)
-            }
-            rest = rest.dropFirst(count)
-        }
-    }
-
-    /// fsync(2), which takes a folder as well as a file.
-    fileprivate static func sync(_ path: String) throws {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failure(errno) }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw failure(errno) }
-    }
-
-    fileprivate static func failure(_ code: Int32) -> FileFailure {
-        FileFailure(cause: String(cString: strerror(code)))
-    }
-
-    private static func failure(_ error: any Error) -> FileFailure {
-        FileFailure(cause: error.localizedDescription)
-    }
-}
-
-/// What the disk under the files did not do.
-struct FileFailure: Error, CustomStringConvertible {
-    let cause: String
-
-    var description: String { "files: \(cause)" }
-}
-
-/// A file that is being written by one task. Whoever has it must finish or abandon it, and do nothing more with it then.
-package struct FileDraft: Sendable {
-    private let descriptor: Int32
-    private let path: String
-    private let final: String
-    private let folder: String
-    private let queue: BlockingQueue
-
-    fileprivate init(descriptor: Int32, path: String, final: String, folder: String, _ queue: BlockingQueue) {
-        self.descriptor = descriptor
-        self.path = path
-        self.final = final
-        self.folder = folder
-        self.queue = queue
-    }
-
-    /// - Throws: 503 where the disk refuses, as when it is full.
-    package func write(_ bytes: [UInt8]) async throws {
-        try await queue.run { [descriptor] in try FileFolder.writeAll(bytes[...], to: descriptor) }
-    }
-
-    /// When this returns, the file is on the disk under its own name; when it throws, what was written is gone.
-    func finish() async throws {
-        try await queue.run { [self] in
-            let isWritten = fsync(descriptor) == 0
-            let problem = errno
-            close(descriptor)
-            guard isWritten else {
-                unlink(path)
-                throw FileFolder.failure(problem)
-            }
-            guard rename(path, final) == 0 else { throw FileFolder.failure(errno) }
-            try FileFolder.sync(folder)
-        }
-    }
-
-    /// Whatever was written is gone.
-    package func abandon() async {
-        do {
-            try await queue.run { [descriptor, path] in
-                close(descriptor)
-                unlink(path)
-            }
-        } catch {
-            // What is left is an old draft one day, and swept.
-            return
-        }
-    }
-}
-
-/// A file that is open for reading. It stays readable though it is removed meanwhile.
-package final class FileReader: Sendable {
-    private let descriptor: Int32
-    private let queue: BlockingQueue
-
-    fileprivate init(descriptor: Int32, _ queue: BlockingQueue) {
-        self.descriptor = descriptor
-        self.queue = queue
-    }
-
-    deinit { close(descriptor) }
-
-    /// - Returns: at most `count` bytes from an offset; fewer at the end, none behind it.
-    package func read(_ count: Int, at offset: Int64) async throws -> [UInt8] {
-        try await queue.run { [self] in
-            try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-                while true {
-                    let got = pread(descriptor, buffer.baseAddress, count, off_t(offset))
-                    if got >= 0 {
-                        filled = got
-                        return
-                    }
-                    guard errno == EINTR else { throw FileFolder.failure(errno) }
-                }
-            }
-        }
     }
 }

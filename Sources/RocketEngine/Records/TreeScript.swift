@@ -322,8 +322,7 @@ struct TreeScript: AnnouncingScript {
         guard let row = results.first.flatMap({ readable?.shown($0) }) else {
             let key = writer?.rows[0].key ?? .null
             let json = JSONValue.object([tree.entity.key.name: key.json]).jsonBytes
-            let text: String? = if case .string(let text) = key.json { text } else { key.json.jsonText }
-            return .done(.stored(StoredRecord(json: json, tag: RecordVersion.tag(ofRow: json), key: text)))
+            return .done(.stored(StoredRecord(json: json, tag: RecordVersion.tag(ofRow: json), key: key.keyText)))
         }
         shown = row
         return try readMore()

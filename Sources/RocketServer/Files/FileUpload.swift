@@ -14,7 +14,7 @@ struct FileUpload {
     let largestBytes: Int64
     private var parser: MultipartParser
     private var current: Current?
-    private var received: Received?
+    private var received: Current?
 
     private struct Current {
         let id: UniqueID
@@ -22,10 +22,6 @@ struct FileUpload {
         let filename: String
         var size = 0
         var sample: [UInt8] = []
-    }
-
-    private struct Received {
-        let file: Current
     }
 
     /// What comes beside the file: boundaries and headers.
@@ -66,10 +62,10 @@ struct FileUpload {
             try await take(body)
         } catch {
             await current?.draft.abandon()
-            await received?.file.draft.abandon()
+            await received?.draft.abandon()
             throw error
         }
-        guard let file = received?.file else { throw RequestFailure(.internalError, "an upload has no file") }
+        guard let file = received else { throw RequestFailure(.internalError, "an upload has no file") }
         return try await files.keep(
             file.draft,
             id: file.id,
@@ -124,7 +120,7 @@ struct FileUpload {
             case .content(let bytes): try await write(bytes)
             case .partEnd:
                 if let file = current {
-                    received = Received(file: file)
+                    received = file
                     current = nil
                 }
             }
