@@ -10,6 +10,8 @@ package struct EngineDependencies: Sendable {
     package var randomBytes: @Sendable (Int) -> [UInt8]
     package var logger: Logger
     package var metrics = EngineMetrics()
+    /// What goes wrong on purpose; nothing but in tests.
+    package var faults = FaultPoints.none
 
     package init(
         now: @escaping @Sendable () -> Timestamp,

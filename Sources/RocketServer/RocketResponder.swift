@@ -56,6 +56,8 @@ package struct RocketResponder: HTTPResponder {
         self.router = router.buildResponder()
     }
 
+    var faults: FaultPoints { services.dependencies.faults }
+
     /// Every route, by its method and the pattern of its path.
     package var routes: [(method: String, path: String)] {
         table.routes.map { ($0.method.rawValue, $0.path) }
@@ -67,6 +69,7 @@ package struct RocketResponder: HTTPResponder {
         if let headers = crossOrigin.preflightHeaders(for: request.head, methods: methods) {
             return await preflight(request, context, headers)
         }
+        if let failure = Self.problem(of: request) { return await refuse(request, context, failure) }
         var response = try await answer(to: request, context: context)
         response.headers.append(contentsOf: crossOrigin.answerHeaders(for: request.head))
         return response
@@ -89,6 +92,33 @@ package struct RocketResponder: HTTPResponder {
         response.headers[.contentLength] = nil
         response.headers[.contentType] = nil
         return response
+    }
+
+    /// What makes a request's end or its addressee unsure: others on its way may see another request in it.
+    private static func problem(of request: Request) -> RequestFailure? {
+        if request.head.authority == nil {
+            return RequestFailure(
+                .invalidParameter,
+                "A request names its host, once: the header Host is not there, or twice"
+            )
+        }
+        if request.headers[.transferEncoding] != nil, request.headers[.contentLength] != nil {
+            return RequestFailure(.invalidParameter, "A body has either Content-Length or Transfer-Encoding, not both")
+        }
+        return nil
+    }
+
+    private func refuse(_ request: Request, _ context: RocketContext, _ failure: RequestFailure) async -> Response {
+        let route = Route(method: request.method, path: request.uri.path, access: .open) { _ in throw failure }
+        let run = RouteRun(
+            route: route,
+            request: request,
+            context: context,
+            services: services,
+            requestIDs,
+            elsewhere
+        )
+        return await run.response()
     }
 
     private func answer(to request: Request, context: RocketContext) async throws -> Response {
@@ -202,6 +232,7 @@ private struct RouteRun {
         let body = reply.stream ?? ResponseBody(byteBuffer: reply.body)
         var response = Response(status: reply.status, headers: reply.headers, body: body)
         if reply.status == .notModified { response.headers[.contentLength] = nil }
+        services.dependencies.faults.pass(.beforeAnswer)
         return response
     }
 

@@ -2,6 +2,8 @@
 package struct ServerSettings: Sendable {
     package var host = "127.0.0.1"
     package var port = 8080
+    /// Further connections are told that there are too many.
+    package var maximumConnections = 4096
     package var maximumBodyBytes = 10 * 1024 * 1024
     /// The largest file that is taken.
     package var maximumFileBytes = 100 * 1024 * 1024

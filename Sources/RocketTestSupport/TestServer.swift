@@ -21,6 +21,8 @@ package final class TestServer: Sendable {
         encryption: "test-encryption-key-of-32-bytes!!"
     )
     package let provider: any DatabaseProvider
+    /// Looks for secrets in all that leaves the server.
+    package let watch = SecretWatch()
     private let directory: TemporaryDirectory
     /// Where uploaded files are.
     package var filesDirectory: String { directory.url.appendingPathComponent("files").path }
@@ -63,7 +65,9 @@ package final class TestServer: Sendable {
             throw error
         }
         await testServer.close()
+        try testServer.watch.lookThrough(directory.url)
         try await store.remove(directory)
+        try testServer.requireSecrecy()
     }
 
     /// Runs a test on two servers that share a PostgreSQL, both keeping up with each other as a server that serves.
@@ -90,6 +94,8 @@ package final class TestServer: Sendable {
         await second.close()
         try await TestStore.postgres.remove(directory)
         try outcome.get()
+        try first.requireSecrecy()
+        try second.requireSecrecy()
     }
 
     private init(
@@ -101,7 +107,10 @@ package final class TestServer: Sendable {
     ) async throws {
         self.directory = directory
         let clock = clock
-        var dependencies = EngineDependencies.system(logger: .silent)
+        watch.keep(secrets.jwt, "the key of the apps' tokens")
+        watch.keep(secrets.platformJWT, "the key of the platform's tokens")
+        watch.keep(secrets.encryption, "the encryption key")
+        var dependencies = EngineDependencies.system(logger: .watched(by: watch))
         dependencies.now = { clock.now() }
         let metrics = PrometheusRegistry()
         dependencies.metrics = EngineMetrics(metrics)
@@ -145,6 +154,11 @@ package final class TestServer: Sendable {
         await apps.close()
     }
 
+    private func requireSecrecy() throws {
+        guard !watch.leaks.isEmpty else { return }
+        throw TestFailure("secrets where none belongs: " + Set(watch.leaks).sorted().joined(separator: "; "))
+    }
+
     // MARK: requests
 
     /// - Parameters:
@@ -175,7 +189,9 @@ package final class TestServer: Sendable {
             isControl: isControl,
             peer: peer
         )
-        return TestAnswer(status: answer.status.code, headers: answer.headers, bytes: answer.body)
+        let seen = TestAnswer(status: answer.status.code, headers: answer.headers, bytes: answer.body)
+        watch.observe("\(method) \(path)", path: path, body: body, headers: headers, seen)
+        return seen
     }
 
     /// As the command line sends it.

@@ -169,6 +169,11 @@ struct SlowReader: Sendable {
         }
     }
 
+    /// Leaves without a word.
+    func end() {
+        close(descriptor)
+    }
+
     func readToEnd() async throws -> [UInt8] {
         let all = try await read(atLeast: .max)
         close(descriptor)

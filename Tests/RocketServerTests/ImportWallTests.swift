@@ -21,7 +21,8 @@ struct ImportWallTests {
             "NIOHTTP1", "NIOPosix", "Crypto", "Logging",
         ],
         "RocketServer": [
-            "RocketModel", "RocketPlanning", "RocketEngine", "Hummingbird", "HTTPTypes", "NIOCore", "NIOHTTPTypes",
+            "RocketModel", "RocketPlanning", "RocketEngine", "Hummingbird", "HTTPTypes", "NIOCore", "NIOHTTP1",
+            "NIOHTTPTypes", "NIOHTTPTypesHTTP1",
             "JWTKit", "Crypto", "Logging", "CoreMetrics",
         ],
         "rocket": [
@@ -36,7 +37,8 @@ struct ImportWallTests {
 
     /// Modules that stand in one folder only.
     private static let confined = [
-        "GRDB": "SQLite", "GRDBSQLite": "SQLite", "JWTKit": "Authentication", "CCrypt": "Accounts",
+        "NIOHTTPTypesHTTP1": "Connection", "GRDB": "SQLite", "GRDBSQLite": "SQLite", "JWTKit": "Authentication",
+        "CCrypt": "Accounts",
         "CLibpq": "Postgres", "CEpoll": "Postgres", "CRE2": "Patterns",
     ]
 

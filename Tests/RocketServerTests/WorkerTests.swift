@@ -1,6 +1,8 @@
 import RocketAutomation
+import RocketDatabase
 import RocketEngine
 import RocketModel
+import RocketPlanning
 import RocketTestSupport
 import Testing
 
@@ -33,6 +35,61 @@ struct WorkerTests {
                 try await Self.until("all are noted") {
                     try await WebhookTests.logs(app, "?status=delivered&per_page=100").count == 40
                 }
+            }
+        }
+    }
+
+    /// A kind of work that can't say what it has, as when its table is locked.
+    private struct Refusing: AppWork {
+        func claim(in app: AppContext) async throws -> (jobs: [AppJob], next: Timestamp?) {
+            throw TestFailure("no")
+        }
+        func tidy(_ app: AppContext) async throws {}
+    }
+
+    @Test(arguments: TestStore.allCases)
+    func whatIsClaimedIsDoneThoughAnotherKindOfWorkFails(store: TestStore) async throws {
+        try await WebhookTests.run(store) { server, app, receiver in
+            try await WebhookTests.hook(app, receiver)
+            let deliveries = Deliveries(sender: server.sender, dependencies: server.apps.dependencies)
+            let worker = Worker(apps: server.apps, kinds: [deliveries, Refusing()])
+            for number in 0..<40 { _ = try await app.make("label", ["text": .string("l\(number)")]) }
+            await #expect(throws: TestFailure.self) {
+                try await server.apps.withApp(app.name) { try await worker.workOff($0) }
+            }
+            #expect(receiver.received.count == 40)
+        }
+    }
+
+    /// A lane of any length costs what the record has in it.
+    @Test func puttingOffTheDeliveriesOfARecordReadsThatRecordsAlone() async throws {
+        try await WebhookTests.run(.sqlite) { server, app, receiver in
+            try await WebhookTests.hook(app, receiver)
+            _ = try await app.make("label", ["text": "a"])
+            try await server.apps.withApp(app.name) { context in
+                let store = DeliveryStore(.sqlite)
+                let now = server.clock.now()
+                let lane = store.read(try await context.database.read([store.lanes(after: now)])[0])[0].name
+                let claim = store.claim(lane: lane, limit: 1, among: 10, now: now, lease: now.adding(seconds: 30))
+                let delivery = store.claimed(try await context.database.write([claim])[0])[0]
+                let report = DeliveryReport(
+                    status: .retrying,
+                    attempt: 1,
+                    nextTry: now.adding(seconds: 60),
+                    responseStatus: nil,
+                    responseBody: nil,
+                    error: "no",
+                    milliseconds: 1
+                )
+                let statements = store.report(delivery, delivery.call, report, now: now)
+                let plan = SQLStatement(
+                    "EXPLAIN QUERY PLAN " + statements[1].text,
+                    binds: statements[1].binds,
+                    output: .values
+                )
+                let steps = try await context.database.read([plan])[0].rows.compactMap { $0.last?.textValue }
+                #expect(steps.contains { $0.contains("_webhook_logs_record_idx") }, "\(steps)")
+                #expect(!steps.contains { $0.contains("_webhook_logs_due_idx") }, "\(steps)")
             }
         }
     }

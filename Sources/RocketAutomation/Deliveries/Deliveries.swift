@@ -98,7 +98,14 @@ package final class Deliveries: AppWork {
         for window in due.isLong ? [Self.window, Self.longWindow] : [Self.window] where claimed.count < room / 2 {
             let limit = room - claimed.count
             let claim = store.claim(lane: due.name, limit: limit, among: window, now: now, lease: lease)
-            let new = store.claimed(try await app.database.write([claim])[0])
+            let new: [ClaimedDelivery]
+            do {
+                new = store.claimed(try await app.database.write([claim])[0])
+            } catch {
+                // What is claimed by now counts in the lane, and must be sent.
+                guard !claimed.isEmpty else { throw error }
+                break
+            }
             claimed += new
             running.withLock { $0[lane, default: 0] += new.count }
         }
@@ -138,6 +145,7 @@ package final class Deliveries: AppWork {
         if outcome == nil { outcome = await send(outgoing, renewing: delivery, app, store) }
         // Another server has it, or this one stops and has given it back.
         guard let outcome else { return }
+        dependencies.faults.pass(.afterStepEffect)
         let now = dependencies.now()
         let life = DeliveryLife(
             attempt: delivery.attempt,

@@ -13,6 +13,8 @@ package final class Worker: Sendable {
     private let listed = Mutex<Set<String>>([])
     /// How many looks at each app have work that runs.
     private let working = Mutex<[String: Int]>([:])
+    /// The apps that were looked through for what a clock put off that was ahead, by their identity.
+    private let rewound = Mutex<Set<String>>([])
     /// When each app is looked at next.
     private let alarms = Mutex<[String: Timestamp]>([:])
     private let hints: AsyncStream<Hint>
@@ -51,7 +53,9 @@ package final class Worker: Sendable {
 
     private func sweep() async {
         var sweeps = 0
+        var clock = WallClockWatch()
         while !Task.isCancelled {
+            if clock.wasSetBack(dependencies.now()) { rewindAll() }
             do {
                 let soon = dependencies.now().adding(seconds: AppRegistry.leadSeconds)
                 // One after the other: there may be thousands, and only so many may be open.
@@ -64,6 +68,24 @@ package final class Worker: Sendable {
             do { try await Task.sleep(for: Self.sweepInterval) } catch { break }
         }
         hint.finish()
+    }
+
+    /// Everything is looked at again by a clock that was set back.
+    private func rewindAll() {
+        rewound.withLock { $0 = [] }
+        alarms.withLock { $0 = [:] }
+        for app in apps.openNames { look(app) }
+    }
+
+    private func rewindOnce(_ context: AppContext) async throws {
+        let identity = context.stored.identity
+        guard rewound.withLock({ $0.insert(identity).inserted }) else { return }
+        do {
+            try await context.rewind(now: dependencies.now())
+        } catch {
+            rewound.withLock { _ = $0.remove(identity) }
+            throw error
+        }
     }
 
     private func visit(_ app: String) async {
@@ -83,6 +105,8 @@ package final class Worker: Sendable {
             do {
                 try await apps.withApp(app, isUse: false) { context in
                     for kind in kinds { try await kind.tidy(context) }
+                    // Another server's clock may have been ahead.
+                    try await context.rewind(now: dependencies.now())
                     try await context.pruneRequestKeys(now: dependencies.now())
                     try await context.pruneHistory(
                         before: dependencies.now().adding(seconds: -apps.settings.historyDays * 86_400)
@@ -127,6 +151,7 @@ package final class Worker: Sendable {
         var isLooking = true
         do {
             try await apps.withApp(app, isUse: false) { context in
+                try await rewindOnce(context)
                 let jobs = try await claim(context)
                 if jobs.isEmpty {
                     if listed.withLock({ $0.remove(app) }) != nil { try await apps.settleWork(of: context) }
@@ -183,14 +208,25 @@ package final class Worker: Sendable {
         }
     }
 
+    /// Each kind by itself: what one has claimed is done, though another can't say what it has.
+    ///
+    /// - Throws: what the first kind threw that failed, where none has anything to do.
     private func claim(_ context: AppContext) async throws -> [AppJob] {
         var jobs: [AppJob] = []
         var next: Timestamp?
+        var problem: (any Error)?
         for kind in kinds {
-            let claimed = try await kind.claim(in: context)
-            jobs += claimed.jobs
-            if let instant = claimed.next { next = min(next ?? instant, instant) }
+            do {
+                let claimed = try await kind.claim(in: context)
+                jobs += claimed.jobs
+                if let instant = claimed.next { next = min(next ?? instant, instant) }
+            } catch {
+                problem = problem ?? error
+                let again = dependencies.now().adding(seconds: Self.pauseSeconds)
+                next = min(next ?? again, again)
+            }
         }
+        if let problem, jobs.isEmpty { throw problem }
         context.work.looked(next: jobs.isEmpty ? next : dependencies.now())
         if let next { setAlarm(context.name, next) }
         return jobs

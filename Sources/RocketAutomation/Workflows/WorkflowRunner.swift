@@ -111,7 +111,8 @@ package final class WorkflowRunner: AppWork {
     }
 
     private func make(_ call: WorkflowCall) async -> CallOutcome {
-        await caller.send(
+        defer { dependencies.faults.pass(.afterStepEffect) }
+        return await caller.send(
             OutgoingCall(
                 call: call.call,
                 body: JSONValue.object(call.body).jsonText,

@@ -141,7 +141,8 @@ struct SQLiteAccess: ~Copyable {
         }
         if deadline.isCancelled { return .unavailable(cause: "the database is closed") }
         if deadline.isOver { return .timedOut(cause: message) }
-        switch sqlite3_errcode(connection) {
+        // The lowest byte: GRDB has turned extended codes on, and there are many kinds of I/O errors.
+        switch sqlite3_errcode(connection) & 0xFF {
         case SQLITE_CONSTRAINT where message.hasPrefix("FOREIGN KEY"): return .foreignKeyViolation(cause: message)
         case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_IOERR, SQLITE_CANTOPEN, SQLITE_READONLY, SQLITE_CORRUPT,
             SQLITE_NOTADB, SQLITE_INTERRUPT, SQLITE_NOMEM:

@@ -38,6 +38,10 @@ final class SQLiteConnection: Sendable {
         if case .writer(let synchronous) = role {
             // By hand: GRDB would make and drop a table at each opening, which costs several syncs.
             try queue.inDatabase { database in
+                // Where a file can't be opened for writing SQLite opens it for reading, and says nothing.
+                guard sqlite3_db_readonly(database.sqliteConnection, "main") == 0 else {
+                    throw DatabaseFailure.unavailable(cause: "the file can't be opened for writing")
+                }
                 try database.execute(sql: "PRAGMA journal_mode = WAL")
                 try database.execute(sql: "PRAGMA synchronous = \(synchronous.rawValue)")
                 try database.execute(sql: "PRAGMA journal_size_limit = 67108864")

@@ -36,6 +36,8 @@ package final class SQLiteDatabase: AppDatabase {
     private let reads: TurnQueue
     /// Writers that call outside, and wait until it is their turn to.
     private let callers: CallerQueue
+    /// Used on the writer's queue alone.
+    private let batch = Mutex(WriteBatch())
     /// The writer that waits for an answer from outside.
     private let waiting = Mutex<Task<Void, Never>?>(nil)
 
@@ -57,7 +59,7 @@ package final class SQLiteDatabase: AppDatabase {
     }
 
     package func read<Script: TransactionScript>(_ script: Script) async throws -> Script.Outcome {
-        try await withCheckedThrowingContinuation { continuation in
+        try await withUnsafeThrowingContinuation { continuation in
             enqueue(ScriptTurn(script, .shared, continuation), in: reads) { worker in
                 self.readers[worker].schedule { connection in self.drainReads(worker, connection) }
             }
@@ -65,7 +67,7 @@ package final class SQLiteDatabase: AppDatabase {
     }
 
     package func write<Script: TransactionScript>(_ script: Script, mode: WriteMode) async throws -> Script.Outcome {
-        try await withCheckedThrowingContinuation { continuation in
+        try await withUnsafeThrowingContinuation { continuation in
             enqueue(ScriptTurn(script, mode, continuation), in: writes) { _ in
                 self.writer.schedule { connection in self.drainWrites(connection) }
             }
@@ -92,7 +94,7 @@ package final class SQLiteDatabase: AppDatabase {
     private func drainWrites(_ connection: borrowing SQLiteAccess) {
         while true {
             let turns = writes.take(upTo: Self.maximumBatch, worker: 0, orSleep: callers.isEmpty)
-            if !turns.isEmpty { callers.add(WriteBatch.run(turns, connection)) }
+            if !turns.isEmpty { callers.add(batch.withLock { $0.run(turns, connection) }) }
             if let caller = callers.next() {
                 guard run(caller, connection, begins: true) else { return }
             } else if turns.isEmpty {

@@ -145,12 +145,12 @@ final class TurnQueue: Sendable {
 final class ScriptTurn<Script: TransactionScript>: Turn {
     let mode: WriteMode
     private let script: Script
-    private let continuation: CheckedContinuation<Script.Outcome, any Error>
+    private let continuation: UnsafeContinuation<Script.Outcome, any Error>
     private let outcome = Mutex<Script.Outcome?>(nil)
     /// The script where it has called.
     private let running = Mutex<Script?>(nil)
 
-    init(_ script: Script, _ mode: WriteMode, _ continuation: CheckedContinuation<Script.Outcome, any Error>) {
+    init(_ script: Script, _ mode: WriteMode, _ continuation: UnsafeContinuation<Script.Outcome, any Error>) {
         self.script = script
         self.mode = mode
         self.continuation = continuation
@@ -178,6 +178,7 @@ final class ScriptTurn<Script: TransactionScript>: Turn {
 
     func startOver() {
         running.withLock { $0 = nil }
+        outcome.withLock { $0 = nil }
     }
 
     func succeed() {

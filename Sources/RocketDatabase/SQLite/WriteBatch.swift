@@ -1,11 +1,27 @@
 import RocketPlanning
 
-/// Writers that share a commit. Each runs in its own savepoint; one that fails rolls back alone; one sync of the
-/// disk acknowledges the others.
-enum WriteBatch {
+/// Writers that share a commit; one that fails rolls back alone, and one sync of the disk acknowledges the others.
+///
+/// A savepoint for each makes SQLite keep a copy of every page that it touches, and most writes hold. So they run without
+/// at first; where one fails all are rolled back and run again, each in a savepoint of its own, and so are the next
+/// batches: what fails now often fails again.
+struct WriteBatch {
+    /// How many batches have savepoints after one that needed them.
+    private static let carefulBatches = 16
+
+    private var carefulLeft = 0
+
     /// - Returns: those that call outside, which nobody may wait for: nothing of them has happened yet.
-    static func run(_ turns: [any Turn], _ access: borrowing SQLiteAccess) -> [any Turn] {
-        if turns.count == 1 { runAlone(turns[0], access) } else { runTogether(turns, access) }
+    mutating func run(_ turns: [any Turn], _ access: borrowing SQLiteAccess) -> [any Turn] {
+        if turns.count == 1 { return Self.runAlone(turns[0], access) }
+        if carefulLeft > 0 {
+            carefulLeft -= 1
+        } else if Self.runInOneGo(turns, access) {
+            return []
+        } else {
+            carefulLeft = Self.carefulBatches
+        }
+        return Self.runApart(turns, access)
     }
 
     private static func runAlone(_ turn: any Turn, _ access: borrowing SQLiteAccess) -> [any Turn] {
@@ -27,7 +43,36 @@ enum WriteBatch {
         return []
     }
 
-    private static func runTogether(_ turns: [any Turn], _ access: borrowing SQLiteAccess) -> [any Turn] {
+    /// - Returns: false where nothing has happened, for one of them fails by itself or calls outside.
+    private static func runInOneGo(_ turns: [any Turn], _ access: borrowing SQLiteAccess) -> Bool {
+        do {
+            try access.execute("BEGIN IMMEDIATE")
+            guard try allHold(turns, access) else {
+                access.rollBack()
+                for turn in turns { turn.startOver() }
+                return false
+            }
+            try access.execute("COMMIT")
+        } catch {
+            access.rollBack()
+            for turn in turns { turn.fail(with: error) }
+            return true
+        }
+        for turn in turns { turn.succeed() }
+        return true
+    }
+
+    /// - Throws: what ended the transaction for all: a full disk, an I/O error.
+    private static func allHold(_ turns: [any Turn], _ access: borrowing SQLiteAccess) throws -> Bool {
+        do {
+            return try turns.allSatisfy { try $0.advanceWriting(access) == nil }
+        } catch {
+            guard access.isInTransaction else { throw error }
+            return false
+        }
+    }
+
+    private static func runApart(_ turns: [any Turn], _ access: borrowing SQLiteAccess) -> [any Turn] {
         var held: [any Turn] = []
         var callers: [any Turn] = []
         var failed: [(turn: any Turn, error: any Error)] = []

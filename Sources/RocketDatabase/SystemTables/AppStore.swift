@@ -95,25 +95,43 @@ package struct AppStore: Sendable {
     }
 
     /// The names of the apps that have work before an instant, the longest due first.
-    package func withWork(before instant: Timestamp) -> SQLStatement {
+    ///
+    /// - Parameter bound: what was noted after it was noted by a clock that was ahead, and counts as due.
+    package func withWork(before instant: Timestamp, notedAfter bound: Timestamp) -> SQLStatement {
         var sql = SQLBuilder(dialect)
-        sql.append("SELECT \"name\" FROM \"_apps\" WHERE \"status\" = 'active' AND \"work_due_at\" <= ")
+        sql.append("SELECT \"name\" FROM \"_apps\" WHERE \"status\" = 'active' AND (\"work_due_at\" <= ")
         sql.bind(stored: .integer(instant.microseconds))
-        sql.append(" ORDER BY \"work_due_at\", \"name\"")
+        sql.append(" OR \"work_due_at\" IS NOT NULL AND \"work_noted_at\" > ")
+        sql.bind(stored: .integer(bound.microseconds))
+        sql.append(") ORDER BY \"work_due_at\", \"name\"")
         return sql.statement(.values)
     }
 
     /// Notes when an app has work, where nobody has noted that there is some since an instant.
     ///
-    /// - Parameter due: nil for never.
-    package func settleWork(_ app: StoredApp, due: Timestamp?, unlessNotedSince instant: Timestamp) -> SQLStatement {
+    /// - Parameters:
+    ///   - due: nil for never.
+    ///   - bound: what was noted after it was noted by a clock that was ahead.
+    package func settleWork(
+        _ app: StoredApp,
+        due: Timestamp?,
+        unlessNotedSince instant: Timestamp,
+        notedAfter bound: Timestamp
+    ) -> SQLStatement {
         var sql = SQLBuilder(dialect)
-        sql.append("UPDATE \"_apps\" SET \"work_due_at\" = ")
+        sql.append("UPDATE \"_apps\" SET \"work_noted_at\" = CASE WHEN \"work_noted_at\" < ")
+        sql.bind(stored: .integer(instant.microseconds))
+        sql.append(" THEN \"work_noted_at\" ELSE ")
+        sql.bind(stored: .integer(instant.microseconds))
+        sql.append(" END, \"work_due_at\" = ")
         sql.bind(stored: due.map { .integer($0.microseconds) } ?? .null)
         sql.append(" WHERE \"identity\" = ")
         sql.bind(stored: .text(app.identity))
-        sql.append(" AND \"work_noted_at\" < ")
+        sql.append(" AND (\"work_noted_at\" < ")
         sql.bind(stored: .integer(instant.microseconds))
+        sql.append(" OR \"work_noted_at\" > ")
+        sql.bind(stored: .integer(bound.microseconds))
+        sql.append(")")
         return sql.statement()
     }
 

@@ -79,18 +79,22 @@ package struct DeliveryStore: Sendable {
 
     package static let longLane = 500
 
+    private static let laneNames = """
+        WITH RECURSIVE lanes("lane") AS (
+          SELECT min("lane") FROM "_webhook_logs" WHERE "due_at" IS NOT NULL
+          UNION ALL
+          SELECT (SELECT min(l."lane") FROM "_webhook_logs" l WHERE l."due_at" IS NOT NULL AND l."lane" > lanes."lane")
+          FROM lanes WHERE lanes."lane" IS NOT NULL
+        )
+        """
+
     /// The lanes that have deliveries: found by stepping over the index, however many wait in a lane.
     package func lanes(after now: Timestamp) -> SQLStatement {
         var sql = SQLBuilder(dialect)
+        sql.append(Self.laneNames)
         sql.append(
             """
-            WITH RECURSIVE lanes("lane") AS (
-              SELECT min("lane") FROM "_webhook_logs" WHERE "due_at" IS NOT NULL
-              UNION ALL
-              SELECT (SELECT min(l."lane") FROM "_webhook_logs" l WHERE l."due_at" IS NOT NULL AND l."lane" > lanes."lane")
-              FROM lanes WHERE lanes."lane" IS NOT NULL
-            )
-            SELECT "lane", (SELECT min(d."due_at") FROM "_webhook_logs" d
+             SELECT "lane", (SELECT min(d."due_at") FROM "_webhook_logs" d
               WHERE d."due_at" IS NOT NULL AND d."lane" = lanes."lane") <= 
             """
         )
@@ -240,7 +244,9 @@ package struct DeliveryStore: Sendable {
         var sql = SQLBuilder(dialect)
         sql.append("UPDATE \"_webhook_logs\" SET \"due_at\" = ")
         sql.bind(stored: instant)
-        sql.append(" WHERE \"due_at\" < ")
+        // SQLite is kept from the index on due_at, by which it would read the whole lane: + means no index.
+        let due = dialect == .sqlite ? "+\"due_at\"" : "\"due_at\""
+        sql.append(" WHERE \"due_at\" IS NOT NULL AND \(due) < ")
         sql.bind(stored: instant)
         sql.append(" AND \"is_held\" = 0 AND \"lane\" = ")
         sql.bind(stored: .text(delivery.lane))
@@ -259,6 +265,45 @@ package struct DeliveryStore: Sendable {
         sql.append("UPDATE \"_webhook_logs\" SET \"is_held\" = 0, \"due_at\" = ")
         sql.bind(stored: .integer(now.microseconds))
         sql.append(" WHERE \"due_at\" IS NOT NULL AND \"is_held\" = 1")
+        return sql.statement()
+    }
+
+    /// Brings nearer what was put off by a clock that was ahead, and takes back what was claimed by it: a row that was
+    /// written after `bound` is of such a clock, and so is a lease that ends after it.
+    ///
+    /// - Parameter bound: later than clocks that differ a little can be.
+    package func rewind(after bound: Timestamp, now: Timestamp) -> [SQLStatement] {
+        [
+            rewound(after: bound, "\"is_held\" = 1", now) { sql in
+                sql.append("\"is_held\" = 0, \"due_at\" = ")
+                sql.bind(stored: .integer(now.microseconds))
+            },
+            rewound(after: bound, "\"is_held\" = 0 AND \"updated_at\" > \(bound.microseconds)", now) { sql in
+                for column in ["due_at", "next_retry_at"] {
+                    sql.append("\"\(column)\" = \"\(column)\" - (\"updated_at\" - ")
+                    sql.bind(stored: .integer(now.microseconds))
+                    sql.append("), ")
+                }
+                sql.append("\"updated_at\" = ")
+                sql.bind(stored: .integer(now.microseconds))
+            },
+        ]
+    }
+
+    /// Found lane by lane, in the index, so that those that are due cost nothing.
+    private func rewound(
+        after bound: Timestamp,
+        _ condition: String,
+        _ now: Timestamp,
+        _ change: (inout SQLBuilder) -> Void
+    ) -> SQLStatement {
+        var sql = SQLBuilder(dialect)
+        sql.append(Self.laneNames)
+        sql.append(" UPDATE \"_webhook_logs\" SET ")
+        change(&sql)
+        sql.append(" WHERE \(condition) AND \"lane\" IN (SELECT \"lane\" FROM lanes WHERE \"lane\" IS NOT NULL)")
+        sql.append(" AND \"due_at\" > ")
+        sql.bind(stored: .integer(bound.microseconds))
         return sql.statement()
     }
 

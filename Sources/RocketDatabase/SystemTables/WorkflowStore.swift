@@ -74,7 +74,7 @@ package struct WorkflowStore: Sendable {
 
     private static let stored = [
         "id", "workflow_id", "workflow_name", "version", "status", "context", "state", "depth", "parent",
-        "entry_count", "due_at", "trace",
+        "entry_count", "due_at", "trace", "updated_at",
     ].map { "\"\($0)\"" }.joined(separator: ", ")
 
     /// - Parameter skipsLocked: whether one that somebody else is at counts as absent; else it is waited for.
@@ -88,7 +88,7 @@ package struct WorkflowStore: Sendable {
 
     /// Reads a row of ``locked(_:skipsLocked:)``.
     package func instance(_ row: [SQLValue]) -> (instance: WorkflowInstance, due: Timestamp?)? {
-        guard row.count == 12, let id = row[0].textValue, let workflowID = row[1].textValue,
+        guard row.count == 13, let id = row[0].textValue, let workflowID = row[1].textValue,
             let name = row[2].textValue, let version = row[3].textValue,
             let status = row[4].textValue.flatMap(WorkflowInstance.Status.init)
         else { return nil }
@@ -105,6 +105,22 @@ package struct WorkflowStore: Sendable {
             entryCount: Int(row[9].integerValue ?? 0)
         )
         return (instance, row[10].integerValue.map(Timestamp.init(microseconds:)))
+    }
+
+    /// When a row of ``locked(_:skipsLocked:)`` was written.
+    package func written(_ row: [SQLValue]) -> Timestamp? {
+        row.last?.integerValue.map(Timestamp.init(microseconds:))
+    }
+
+    /// The ids of some instances that a clock wrote and put off that was ahead.
+    package func ahead(of bound: Timestamp) -> SQLStatement {
+        var sql = SQLBuilder(dialect)
+        sql.append("SELECT \"id\" FROM \"_workflow_instances\" WHERE \"due_at\" > ")
+        sql.bind(stored: .integer(bound.microseconds))
+        sql.append(" AND \"updated_at\" > ")
+        sql.bind(stored: .integer(bound.microseconds))
+        sql.append(" ORDER BY \"due_at\" LIMIT 10000")
+        return sql.statement(.values)
     }
 
     static func object(_ value: SQLValue) -> JSONObject { parsed(value).objectValue ?? JSONObject() }

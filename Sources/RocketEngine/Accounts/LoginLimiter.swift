@@ -76,6 +76,10 @@ package final class LoginLimiter: Sendable {
         var byAccount = window(account.flatMap { state.accounts[$0] }, now)
         for (window, limit) in [(byAddress, limits.perAddress), (byAccount, limits.perAccount)] {
             if window.failures >= limit {
+                state.addresses[address] = byAddress.failures > 0 || byAddress.held > 0 ? byAddress : nil
+                if let account {
+                    state.accounts[account] = byAccount.failures > 0 || byAccount.held > 0 ? byAccount : nil
+                }
                 return .refused(until: window.startedAt.adding(seconds: limits.windowSeconds))
             }
             if window.failures + window.held >= limit { return .mustWait }
@@ -115,6 +119,8 @@ package final class LoginLimiter: Sendable {
 
     private func window(_ window: Window?, _ now: Timestamp) -> Window {
         guard let window else { return Window(startedAt: now) }
+        // The clock was ahead when it began: it goes on from now, and ends as late as any.
+        if window.startedAt > now { return Window(failures: window.failures, held: window.held, startedAt: now) }
         guard window.startedAt.adding(seconds: limits.windowSeconds) <= now else { return window }
         return Window(held: window.held, startedAt: now)
     }

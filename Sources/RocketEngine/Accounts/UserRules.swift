@@ -18,7 +18,7 @@ enum UserRules {
         let isAddress =
             parts.count == 2 && !parts.contains("") && email.utf8.count <= maximumEmailBytes
             && !email.contains(where: \.isWhitespace) && !email.utf8.contains(0)
-        return isAddress ? nil : "is no e-mail address"
+        return isAddress ? nil : "is no e-mail address (name@domain, at most \(maximumEmailBytes) bytes)"
     }
 
     static func problem(withRole role: String) -> (rule: ViolatedRule, message: String)? {

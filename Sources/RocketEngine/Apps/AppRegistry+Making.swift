@@ -57,6 +57,8 @@ extension AppRegistry {
             status: .creating,
             identity: Data(dependencies.randomBytes(16)).base64EncodedString()
         )
+        // A creation that failed on a full disk holds its name no longer than the disk is full.
+        if leftovers.withLock({ !$0.isEmpty }) { try await sweepUnfinished(ignoresLeases: false) }
         guard try await !provider.exists(app.databaseName) else { throw Self.taken(name) }
         var lease = newLease()
         do {
@@ -220,6 +222,7 @@ extension AppRegistry {
             }
             try await takeBack(found, lease)
         } catch {
+            leftovers.withLock { _ = $0.insert(app.identity) }
             dependencies.logger.error("the app \(app.name) is left half made", metadata: ["cause": "\(error)"])
         }
     }
@@ -254,17 +257,19 @@ extension AppRegistry {
     func sweepUnfinished(ignoresLeases: Bool) async throws {
         for app in try await all(includingUnfinished: true) where app.status != .active {
             let lease = newLease()
+            let isOurs = ignoresLeases || leftovers.withLock { $0.contains(app.identity) }
             let claim = store.move(
                 app,
                 from: app.status,
                 to: app.status,
                 lease: lease,
-                unlessLeasedAt: ignoresLeases ? nil : dependencies.now()
+                unlessLeasedAt: isOurs ? nil : dependencies.now()
             )
             guard try await management.write([claim])[0].changes == 1 else { continue }
             dependencies.logger.notice("removing the app \(app.name), which a crash left \(app.status.rawValue)")
             do {
                 try await takeBack(app, lease)
+                leftovers.withLock { _ = $0.remove(app.identity) }
             } catch {
                 dependencies.logger.error("the app \(app.name) can't be removed", metadata: ["cause": "\(error)"])
             }

@@ -48,12 +48,12 @@ extension AppRegistry {
     package func keepHouse() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.every(Self.idleInterval) { await self.closeIdleApps() } }
-            guard provider.isShared else { return }
-            group.addTask { await self.every(Self.lookInterval) { try await self.lookAtManagement() } }
-            group.addTask { await self.every(Self.lookInterval) { self.lookAtApps() } }
             group.addTask {
                 await self.every(Self.sweepInterval) { try await self.sweepUnfinished(ignoresLeases: false) }
             }
+            guard provider.isShared else { return }
+            group.addTask { await self.every(Self.lookInterval) { try await self.lookAtManagement() } }
+            group.addTask { await self.every(Self.lookInterval) { self.lookAtApps() } }
         }
     }
 

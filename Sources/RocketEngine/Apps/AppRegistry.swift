@@ -67,6 +67,8 @@ package final class AppRegistry: Sendable {
     private let limiter: LoginLimiter
     package let dependencies: EngineDependencies
     let entries = Mutex<[String: Entry]>([:])
+    /// The identities of apps whose making failed here, and could not be taken back.
+    let leftovers = Mutex<Set<String>>([])
     /// The state of the list of apps that the open ones were held against.
     let appsVersion = Mutex<Int64>(0)
     let managementCheck = SharedCheck()

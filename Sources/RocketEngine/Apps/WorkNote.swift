@@ -104,7 +104,8 @@ extension AppContext {
 extension AppRegistry {
     /// The apps whose work is due before an instant, as the list of apps says.
     package func namesWithWork(before instant: Timestamp) async throws -> [String] {
-        try await management.read([store.withWork(before: instant)])[0].rows.compactMap { $0.first?.textValue }
+        let list = store.withWork(before: instant, notedAfter: ClockSkew.bound(at: dependencies.now()))
+        return try await management.read([list])[0].rows.compactMap { $0.first?.textValue }
     }
 
     /// Takes an app whose work is not due soon off the list of those with work, or notes when it will be.
@@ -116,7 +117,8 @@ extension AppRegistry {
         let settled = store.settleWork(
             context.stored,
             due: known.next,
-            unlessNotedSince: now.adding(seconds: -WorkNote.restSeconds)
+            unlessNotedSince: now.adding(seconds: -WorkNote.restSeconds),
+            notedAfter: ClockSkew.bound(at: now)
         )
         _ = try await management.write([settled])
     }

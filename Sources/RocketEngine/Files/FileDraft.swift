@@ -25,14 +25,17 @@ package struct FileDraft: Sendable {
     /// When this returns, the file is on the disk under its own name; when it throws, what was written is gone.
     func finish() async throws {
         try await queue.run { [self] in
-            let isWritten = fsync(descriptor) == 0
-            let problem = errno
+            var isWritten = fsync(descriptor) == 0
+            var problem = errno
             close(descriptor)
+            if isWritten {
+                isWritten = rename(path, final) == 0
+                problem = errno
+            }
             guard isWritten else {
                 unlink(path)
                 throw FileFailure(problem)
             }
-            guard rename(path, final) == 0 else { throw FileFailure(errno) }
             try Disk.sync(folder)
         }
     }

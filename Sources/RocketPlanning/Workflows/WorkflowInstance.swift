@@ -35,6 +35,8 @@ package struct WorkflowInstance: Sendable {
         /// How often the action, or the step, was tried in vain.
         var attempt = 0
         package internal(set) var due: Timestamp?
+        /// Whether it is due at an instant that its context names, rather than after a while.
+        var isDueByName = false
     }
 
     /// Who is asked, and who has answered.
@@ -44,7 +46,7 @@ package struct WorkflowInstance: Sendable {
         package internal(set) var approvedBy: [String] = []
         /// Those who have handed it on.
         package internal(set) var excused: [String] = []
-        let deadline: Timestamp?
+        package internal(set) var deadline: Timestamp?
     }
 
     package let id: String
@@ -67,6 +69,22 @@ package struct WorkflowInstance: Sendable {
     var stepCount = 0
     /// The token that failed.
     var failed: Int?
+
+    /// Brings nearer what it rests for by a clock that was ahead; not instants that its context names.
+    package mutating func rewind(microseconds: Int64) {
+        func earlier(_ instant: Timestamp?) -> Timestamp? {
+            instant.map {
+                Timestamp(microseconds: $0.microseconds.subtractingReportingOverflow(microseconds).partialValue)
+            }
+        }
+        for index in tokens.indices where !tokens[index].isDueByName {
+            tokens[index].due = earlier(tokens[index].due)
+            if case .asking(var question) = tokens[index].state {
+                question.deadline = earlier(question.deadline)
+                tokens[index].state = .asking(question)
+            }
+        }
+    }
 
     // MARK: starts
 
@@ -180,6 +198,7 @@ extension WorkflowInstance.Token {
         if action > 0 { object["action"] = .integer(action) }
         if attempt > 0 { object["attempt"] = .integer(attempt) }
         object["due"] = due.map { .string($0.rfc3339) }
+        if isDueByName { object["due_by_name"] = true }
         switch state {
         case .ready: object["state"] = "ready"
         case .waiting: object["state"] = "waiting"
@@ -232,7 +251,8 @@ extension WorkflowInstance.Token {
             state: state,
             action: object["action"]?.whole ?? 0,
             attempt: object["attempt"]?.whole ?? 0,
-            due: object["due"]?.instant
+            due: object["due"]?.instant,
+            isDueByName: object["due_by_name"] == .boolean(true)
         )
     }
 }

@@ -81,6 +81,7 @@ package struct WorkflowMachine: Sendable {
     /// A token comes to a step.
     mutating func enter(_ id: String, _ index: Int) {
         instance.tokens[index].step = id
+        instance.tokens[index].isDueByName = false
         instance.tokens[index].action = 0
         instance.tokens[index].attempt = 0
         instance.tokens[index].state = .ready
@@ -109,6 +110,7 @@ package struct WorkflowMachine: Sendable {
 
     private mutating func rest(_ wait: WorkflowWait, _ index: Int) {
         instance.tokens[index].state = .waiting
+        if case .until = wait { instance.tokens[index].isDueByName = true }
         switch wait {
         case .duration(let span): instance.tokens[index].due = now.adding(seconds: span.seconds)
         case .until(let path):

@@ -83,6 +83,8 @@ struct ControlClient: Sendable {
             throw CommandFailure("\(socket): the path can't be a socket's", .unavailable)
         }
         var request = HTTPClientRequest(url: url.absoluteString)
+        // A socket's path is no host, so the client names none by itself.
+        request.headers.add(name: "host", value: "localhost")
         request.method = .init(rawValue: method.rawValue)
         if let bytes {
             request.headers.add(name: "content-type", value: "application/json")

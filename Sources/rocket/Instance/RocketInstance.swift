@@ -51,6 +51,7 @@ struct RocketInstance: Sendable {
             let metrics = PrometheusRegistry()
             var dependencies = EngineDependencies.system(logger: logger)
             dependencies.metrics = EngineMetrics(metrics)
+            dependencies.faults = configuration.faults
             let secrets = try await ServerSecrets(configuration).complete {
                 try SecretsFile.stored($0, in: directory, dependencies.randomBytes)
             }
@@ -58,7 +59,10 @@ struct RocketInstance: Sendable {
             store.synchronous = configuration.text("database.synchronous").flatMap(SQLiteSynchronous.init) ?? .full
             store.statementLimit = .seconds(configuration.whole("server.request_timeout_s"))
             let apps = try await AppRegistry(
-                provider: try SQLiteProvider(directory: directory, settings: store, logger: logger),
+                provider: watched(
+                    try SQLiteProvider(directory: directory, settings: store, logger: logger),
+                    dependencies.faults
+                ),
                 settings: appSettings(configuration),
                 dependencies: dependencies
             )
@@ -80,10 +84,11 @@ struct RocketInstance: Sendable {
         let metrics = PrometheusRegistry()
         var madeDependencies = EngineDependencies.system(logger: logger)
         madeDependencies.metrics = EngineMetrics(metrics)
+        madeDependencies.faults = configuration.faults
         let dependencies = madeDependencies
         do {
             let apps = try await AppRegistry(
-                provider: try PostgresProvider(settings: store, logger: logger),
+                provider: watched(try PostgresProvider(settings: store, logger: logger), dependencies.faults),
                 settings: appSettings(configuration),
                 dependencies: dependencies
             )
@@ -94,6 +99,12 @@ struct RocketInstance: Sendable {
         } catch {
             throw words(for: error, "can't start on PostgreSQL")
         }
+    }
+
+    /// The provider itself, but where commits are to be followed by faults.
+    private static func watched(_ provider: any DatabaseProvider, _ faults: FaultPoints) -> any DatabaseProvider {
+        guard faults.has(.afterCommit) else { return provider }
+        return WatchedProvider(provider) { faults.pass(.afterCommit) }
     }
 
     private static func words(for error: any Error, _ place: String) -> any Error {
@@ -212,6 +223,7 @@ struct RocketInstance: Sendable {
         var settings = ServerSettings()
         settings.host = configuration.text("server.host") ?? settings.host
         settings.port = configuration.whole("server.port")
+        settings.maximumConnections = configuration.whole("server.max_connections")
         settings.maximumBodyBytes = configuration.whole("server.max_body_bytes")
         settings.maximumFileBytes = configuration.whole("files.max_bytes")
         settings.fileBytesPerDay = Int64(configuration.whole("files.max_bytes_per_day"))

@@ -56,6 +56,15 @@ enum RunningServer {
         _ = setrlimit(fileLimit, &limit)
     }
 
+    /// Half of the files that this process may open are for databases and calls.
+    private static func boundedByFiles(_ settings: ServerSettings) -> ServerSettings {
+        var limit = rlimit()
+        guard getrlimit(fileLimit, &limit) == 0 else { return settings }
+        var settings = settings
+        settings.maximumConnections = min(settings.maximumConnections, max(1, Int(clamping: limit.rlim_cur / 2)))
+        return settings
+    }
+
     #if canImport(Glibc)
         private static let fileLimit = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
     #else
@@ -74,7 +83,7 @@ enum RunningServer {
     {
         var quiet = instance.logger
         quiet.logLevel = .critical
-        let settings = instance.settings
+        let settings = boundedByFiles(instance.settings)
         let logger = instance.logger
         let clients = RocketApplication.make(
             responder: instance.responder,

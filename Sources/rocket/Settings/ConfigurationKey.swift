@@ -22,6 +22,7 @@ struct ConfigurationKey: Sendable {
         ConfigurationKey(name: "environment", kind: .oneOf(["development", "production"]), fallback: "development"),
         ConfigurationKey(name: "server.host", kind: .text, fallback: "127.0.0.1"),
         ConfigurationKey(name: "server.port", kind: .whole(0...65535), fallback: "8080"),
+        ConfigurationKey(name: "server.max_connections", kind: .whole(1...1_000_000), fallback: "4096"),
         ConfigurationKey(name: "server.max_body_bytes", kind: .whole(1024...1_073_741_824), fallback: "10485760"),
         ConfigurationKey(name: "server.request_timeout_s", kind: .whole(1...3600), fallback: "30"),
         ConfigurationKey(name: "server.grace_s", kind: .whole(0...3600), fallback: "10"),

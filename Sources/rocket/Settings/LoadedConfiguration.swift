@@ -1,5 +1,6 @@
 import Configuration
 import Foundation
+import RocketEngine
 import RocketModel
 
 /// The configuration in force: flags over environment variables over the file over the defaults.
@@ -12,6 +13,8 @@ struct LoadedConfiguration: Sendable {
     }
 
     let entries: [Entry]
+    /// What goes wrong on purpose, for tests.
+    let faults: FaultPoints
 
     /// - Parameters:
     ///   - file: the path of the file that was named, or nil for `app.yaml` where it is there.
@@ -43,6 +46,22 @@ struct LoadedConfiguration: Sendable {
             entries.append(Entry(key: key, value: found?.value ?? key.fallback, source: found?.source ?? "default"))
         }
         self.entries = Self.choosingDriver(entries)
+        faults = try Self.faults(environment[Self.faultsName], self.entries)
+    }
+
+    /// It is no key of the configuration: nothing that a file or a flag could bring by mistake.
+    private static let faultsName = "ROCKET_FAULTS"
+
+    private static func faults(_ text: String?, _ entries: [Entry]) throws -> FaultPoints {
+        guard let text, !text.isEmpty else { return .none }
+        guard !entries.contains(where: { $0.key.name == "environment" && $0.value == "production" }) else {
+            throw CommandFailure("\(faultsName) makes a server fail on purpose: production takes none", .configuration)
+        }
+        do {
+            return try FaultPoints(text)
+        } catch {
+            throw CommandFailure("\(faultsName): \(error)", .configuration)
+        }
     }
 
     /// A URL means PostgreSQL, unless the driver says otherwise.
@@ -67,7 +86,7 @@ struct LoadedConfiguration: Sendable {
     }
 
     private static func refuseUnknown(_ environment: [String: String]) throws {
-        let known = ConfigurationKey.all.map(\.environmentName)
+        let known = ConfigurationKey.all.map(\.environmentName) + [faultsName]
         for name in environment.keys.sorted() where name.hasPrefix("ROCKET_") && !known.contains(name) {
             throw CommandFailure(
                 "the environment variable \(name) is not known\(suggestion(for: name, among: known))",

@@ -1,0 +1,63 @@
+import NIOCore
+import NIOHTTP1
+import NIOHTTPTypesHTTP1
+
+/// Brings the heads of HTTP/1 requests into the form that what is behind it goes by, while their version can still be
+/// seen: who names a host, and after which answer the connection ends.
+///
+/// A head without a host, or with two, goes on with none, which ``RocketResponder`` refuses (RFC 9112 part 3.2). The
+/// connection ends where the client says so in any of the ways that there are (part 9.6), where a head is refused, and
+/// where it asks for another protocol: it gets none, and the parser has stopped there.
+final class HeadGuard: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    /// For each request that is not answered yet, whether its answer is the last.
+    private var isLast = CircularBuffer<Bool>()
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard case .head(var head) = unwrapInboundIn(data) else { return context.fireChannelRead(data) }
+        let hosts = head.headers[canonicalForm: "host"]
+        let namesHost = hosts.count == 1 || hosts.isEmpty && head.version == .http1_0
+        let ends = !namesHost || Self.endsConnection(head)
+        isLast.append(ends)
+        if hosts.isEmpty, namesHost { head.headers.add(name: "host", value: "") }
+        if !namesHost { head.headers.remove(name: "host") }
+        if ends { head.headers.replaceOrAdd(name: "connection", value: "close") }
+        context.fireChannelRead(wrapInboundOut(.head(head)))
+    }
+
+    private static func endsConnection(_ head: HTTPRequestHead) -> Bool {
+        if head.version == .http1_0 || head.headers.contains(name: "upgrade") { return true }
+        if head.headers.contains(name: "transfer-encoding"), head.headers.contains(name: "content-length") {
+            return true
+        }
+        return head.headers[canonicalForm: "connection"].contains { $0.lowercased() == "close" }
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        guard case .head(var head) = unwrapOutboundIn(data), !(100..<200).contains(head.status.code) else {
+            return context.write(data, promise: promise)
+        }
+        if isLast.popFirst() ?? true { head.headers.replaceOrAdd(name: "connection", value: "close") }
+        context.write(wrapOutboundOut(.head(head)), promise: promise)
+    }
+
+    /// Puts a guard where it belongs, before the heads lose their version, and goes.
+    final class Installer: ChannelInboundHandler, RemovableChannelHandler {
+        typealias InboundIn = NIOAny
+
+        func handlerAdded(context: ChannelHandlerContext) {
+            let pipeline = context.pipeline.syncOperations
+            do {
+                let codec = try pipeline.handler(type: HTTP1ToHTTPServerCodec.self)
+                try pipeline.addHandler(HeadGuard(), position: .before(codec))
+            } catch {
+                context.fireErrorCaught(error)
+            }
+            pipeline.removeHandler(context: context, promise: nil)
+        }
+    }
+}
