@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # One builder at a time: SwiftPM locks its build folder, and 2 cores are soon busy.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check lint format bench bench-expressions bench-relations bench-rules bench-permissions bench-webhooks bench-workflows kill9-webhooks kill9-workflows two-servers-webhooks two-servers-workflows bench-postgres bench-history bench-peers bench-growth bench-micro bench-apps schemathesis stop-under-load restore-under-load kill9 outage release build-tests warnings
+.PHONY: help setup run demo test check lint format bench bench-expressions bench-relations bench-rules bench-permissions bench-webhooks bench-workflows kill9-webhooks kill9-workflows two-servers-webhooks two-servers-workflows bench-postgres bench-history bench-peers bench-growth bench-micro bench-apps fuzz hostile canaries fault-points network-faults postgres-stops disk-faults clock-jumps load soak torture short-torture stop-under-load restore-under-load kill9 outage release build-tests warnings
 
 SOURCES := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Expressions Benchmarks/Package.swift Benchmarks/Micro/Benchmarks Benchmarks/Micro/Package.swift
 BUILD_LOG := .build/build-tests.log
@@ -32,7 +32,7 @@ test: build-tests ## Set up, build and run the tests, beside a throw-away Postgr
 
 # Undeclared imports are found by a flag of the build of the tests: a build of its own would take as long again.
 check: override SWIFT_BUILD_FLAGS += --explicit-target-dependency-import-check error
-check: lint test warnings ## Format, imports, warnings and tests: what CI runs
+check: lint test warnings short-torture ## Format, imports, warnings, tests and short tortures: what CI runs
 
 lint: ## Check the format without changing a file
 	swift format lint --strict -r $(SOURCES)
@@ -101,8 +101,50 @@ bench-micro: ## Measure JSON, planning, SQL, expressions, rows and tokens piece 
 bench-apps: release ## Measure start and memory with 1, 100 and 1,000 apps
 	Benchmarks/apps.sh $(ARGS)
 
-schemathesis: release ## Drive the help desk's API by its OpenAPI document (ARGS="--max-examples 100")
-	scripts/schemathesis.sh $(ARGS)
+fuzz: release ## Drive the help desk and three generated apps by their OpenAPI documents (ARGS="--max-examples 100")
+	SEEDS="1 2 3" scripts/schemathesis.sh $(ARGS)
+
+hostile: release ## Bad input and HTTP abuse over every route, on both stores (ARGS="--share 0.1")
+	scripts/torture/hostile.py $(ARGS)
+	PGSAFE=1 scripts/with_postgres.sh scripts/torture/hostile.py --store postgres $(ARGS)
+
+canaries: release ## Search everything for secrets that stand nowhere else, on both stores
+	scripts/torture/canaries.py
+	scripts/with_postgres.sh scripts/torture/canaries.py --store postgres
+
+fault-points: release ## Kill the server at named places under load, on both stores (ARGS="--deaths 20")
+	scripts/torture/fault_points.py $(ARGS)
+	PGSAFE=1 scripts/with_postgres.sh scripts/torture/fault_points.py --store postgres $(ARGS)
+
+network-faults: release ## Delay, cut and swallow what goes to PostgreSQL and to receivers (ARGS="--rounds 10")
+	scripts/torture/network_faults.py $(ARGS)
+	PGSAFE=1 scripts/with_postgres.sh scripts/torture/network_faults.py --store postgres $(ARGS)
+
+postgres-stops: release ## Stop PostgreSQL every few seconds under load (ARGS="--minutes 10")
+	PGSAFE=1 scripts/with_postgres.sh scripts/torture/postgres_stops.py --minutes 10 $(ARGS)
+
+disk-faults: release ## A full disk, I/O errors and short writes on SQLite (ARGS="--tries 15")
+	scripts/torture/disk_faults.py $(ARGS)
+
+clock-jumps: release ## Clocks that jump under load, on both stores (ARGS="--jumps 'hour back'")
+	scripts/torture/clock_jumps.py $(ARGS)
+	PGSAFE=1 scripts/with_postgres.sh scripts/torture/clock_jumps.py --store postgres $(ARGS)
+
+load: release ## Many connections, full pools, neighbours, bounds, pending deliveries, on both stores (ARGS="--part writers")
+	scripts/torture/load.py $(ARGS)
+	PGSAFE=1 scripts/with_postgres.sh scripts/torture/load.py --store postgres $(ARGS)
+
+soak: release ## An hour of everything on each store (ARGS="--minutes 10")
+	scripts/torture/soak.py $(ARGS)
+	PGSAFE=1 scripts/with_postgres.sh scripts/torture/soak.py --store postgres $(ARGS)
+
+torture: hostile fuzz canaries kill9 kill9-webhooks kill9-workflows fault-points outage postgres-stops network-faults disk-faults clock-jumps load soak ## All that tries to break a server: hours
+
+# What of it CI runs, on the build that the tests have made.
+short-torture: build-tests
+	scripts/torture/canaries.py .build/debug/rocket
+	scripts/torture/hostile.py .build/debug/rocket --share 0.004
+	HELPDESK=0 SEEDS=1 ROCKET=.build/debug/rocket scripts/schemathesis.sh --max-examples 1 --phases examples,fuzzing
 
 kill9: release ## Kill the release build under load and look for lost rows (ARGS="--rounds 50")
 	scripts/kill9.py $(ARGS)

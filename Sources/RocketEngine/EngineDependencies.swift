@@ -5,6 +5,10 @@ package import RocketModel
 /// What the engine takes from the world, so that a test can give it another: the time, chance and the log.
 package struct EngineDependencies: Sendable {
     package var now: @Sendable () -> Timestamp
+    /// An instant of a clock that nobody sets, on no calendar: for what lasts a while in memory.
+    package var uptime: @Sendable () -> Timestamp = { instant(of: CLOCK_MONOTONIC) }
+    /// Whether a database across a network bears witness to what the time is; not where a test turns the clock.
+    package var databaseTellsTime = true
     package var newID: @Sendable () -> UniqueID
     /// So many bytes that nobody can guess.
     package var randomBytes: @Sendable (Int) -> [UInt8]
@@ -40,9 +44,11 @@ package struct EngineDependencies: Sendable {
         )
     }
 
-    private static let systemNow: @Sendable () -> Timestamp = {
+    private static let systemNow: @Sendable () -> Timestamp = { instant(of: CLOCK_REALTIME) }
+
+    private static func instant(of clock: clockid_t) -> Timestamp {
         var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
+        clock_gettime(clock, &time)
         return Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
     }
 }

@@ -112,6 +112,8 @@ package final class TestServer: Sendable {
         watch.keep(secrets.encryption, "the encryption key")
         var dependencies = EngineDependencies.system(logger: .watched(by: watch))
         dependencies.now = { clock.now() }
+        dependencies.uptime = { clock.now() }
+        dependencies.databaseTellsTime = false
         let metrics = PrometheusRegistry()
         dependencies.metrics = EngineMetrics(metrics)
         provider = try store.makeProvider(in: directory.url)

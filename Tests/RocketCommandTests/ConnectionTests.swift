@@ -65,6 +65,8 @@ struct ConnectionTests {
         arguments: [
             "GET /health HTTP/1.1\r\n\r\n",
             "GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+            "GET /health HTTP/1.1\r\nHost: a\r\nHost:\r\n\r\n",
+            "GET /health HTTP/1.0\r\nHost:\r\nHost:\r\n\r\n",
             "POST /api/x/auth/login HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \r\nContent-Length: 2\r\n\r\n{}GET /health HTTP/1.1\r\nHost: a\r\n\r\n",
         ]
     )

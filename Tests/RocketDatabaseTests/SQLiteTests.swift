@@ -24,6 +24,60 @@ struct SQLiteTests {
         }
     }
 
+    /// As a full disk leaves it: closing could not write the log into the file.
+    @Test func aFileWhoseLogIsLeftGetsNoOtherName() async throws {
+        let directory = try TemporaryDirectory()
+        let provider = try SQLiteProvider(directory: directory.url, logger: .silent)
+        #expect(try await provider.create("draft.db"))
+        let database = try await provider.open("draft.db")
+        _ = try await database.write([SQLStatement("CREATE TABLE x (y)")])
+        await database.close()
+        let log = directory.url.appendingPathComponent("apps/draft.db-wal")
+        try Data("pages".utf8).write(to: log)
+        await #expect(throws: DatabaseFailure.self) { try await provider.rename("draft.db", to: "app.db") }
+        #expect(try await !provider.exists("app.db"))
+        try FileManager.default.removeItem(at: log)
+        #expect(try await provider.rename("draft.db", to: "app.db"))
+        let renamed = try await provider.open("app.db")
+        _ = try await renamed.write([SQLStatement("INSERT INTO x VALUES (1)")])
+        await renamed.close()
+        try directory.remove()
+    }
+
+    /// Writers that share a commit: one that fails takes nobody along, and its own writes are gone.
+    @Test func ofWritersThatShareACommitTheOneThatFailsFailsAlone() async throws {
+        try await Self.run(SQLiteSettings()) { database in
+            _ = try await database.write([SQLStatement("CREATE TABLE x (y UNIQUE, z)")])
+            for round in 0..<20 {
+                await withTaskGroup(of: Bool.self) { group in
+                    for writer in 0..<16 {
+                        group.addTask {
+                            // Each fourth collides with the first of its round, in its second statement.
+                            let key = writer % 4 == 3 ? 0 : writer
+                            do {
+                                _ = try await database.write([
+                                    SQLStatement("INSERT INTO x VALUES ('\(round)-first-\(writer)', 0)"),
+                                    SQLStatement("INSERT INTO x VALUES ('\(round)-\(key)', 1)"),
+                                ])
+                                return true
+                            } catch {
+                                return false
+                            }
+                        }
+                    }
+                    var held = 0
+                    for await isHeld in group where isHeld { held += 1 }
+                    // Of those with the same key one holds.
+                    #expect(held == 12, "\(round)")
+                }
+            }
+            let counts = try await database.read([
+                SQLStatement("SELECT count(*), sum(z) FROM x", output: .values)
+            ])
+            #expect(counts[0].rows[0] == [.integer(480), .integer(240)])
+        }
+    }
+
     @Test func aReaderCantWrite() async throws {
         try await Self.run(SQLiteSettings()) { database in
             await #expect(throws: DatabaseFailure.self) {

@@ -1,5 +1,4 @@
 import Foundation
-import RocketAutomation
 import RocketDatabase
 import RocketEngine
 import RocketModel
@@ -7,15 +6,18 @@ import RocketPlanning
 import RocketTestSupport
 import Testing
 
+@testable import RocketAutomation
+
 /// A clock that was ahead, by a year, and was set right: nothing waits for that year to pass.
 struct ClockTests {
     private static let year: Int64 = 365 * 86_400
 
-    /// Does something a year ahead, then sets the clock right and gives the worker what it does by itself within minutes.
+    /// Does something a year ahead, then sets the clock right and lets the worker do what it does by itself when a clock
+    /// has been steady for some minutes.
     private static func ahead(_ app: TestApp, _ body: (TestApp) async throws -> Void) async throws -> TestApp {
         try await body(try await app.after(seconds: year))
         let right = try await app.after(seconds: -year)
-        await right.server.worker.tidy()
+        await right.server.worker.rewind()
         return right
     }
 
@@ -118,22 +120,65 @@ struct ClockTests {
         }
     }
 
+    /// To a clock of 1970 all that is stored is ahead; it must not end what rests.
+    @Test(arguments: TestStore.allCases)
+    func aClockThatIsBehindEndsNoPause(store: TestStore) async throws {
+        try await WorkflowTests.run(store) { server, start, _ in
+            try await WorkflowTests.workflow(start, [["id": "rest", "type": "wait", "duration": "2d"]])
+            _ = try await start.make("label", ["text": "a"])
+            try await start.deliver()
+            let seconds = server.clock.now().microseconds / 1_000_000
+            server.clock.advance(seconds: -seconds)
+            await server.worker.rewind()
+            let app = try await start.after(seconds: seconds + 86_400)
+            try await app.deliver()
+            let instance = try await WorkflowTests.instances(app)[0]
+            #expect(instance["status"] == "running", "\(instance)")
+            #expect(instance["current_step_deadline"].string?.hasPrefix("2026-03-03") == true, "\(instance)")
+        }
+    }
+
+    @Test func aClockMayRewindOnceItHasBeenSteadyAndThenNowAndThen() {
+        var watch = WallClockWatch()
+        let start = ContinuousClock.now
+        func may(_ seconds: Int64, wall: Int64) -> Bool {
+            watch.mayRewind(Timestamp(microseconds: wall * 1_000_000), at: start + .seconds(seconds))
+        }
+        #expect(!may(0, wall: 1000) && !may(299, wall: 1299) && may(301, wall: 1301))
+        #expect(!may(600, wall: 1600) && may(902, wall: 1902))
+        // Set back by an hour, and it must be steady anew.
+        #expect(!may(930, wall: 1930 - 3600) && !may(1220, wall: 2220 - 3600) && may(1231, wall: 2231 - 3600))
+        // To and fro.
+        #expect(!may(1261, wall: 2261) && !may(1560, wall: 2560 - 3600) && !may(1600, wall: 2600))
+    }
+
     @Test(arguments: TestStore.allCases)
     func anAppWhoseWorkWasNotedByAClockAheadIsLookedAt(store: TestStore) async throws {
         try await WebhookTests.run(store) { server, start, receiver in
             try await WebhookTests.hook(start, receiver)
-            let app = try await Self.ahead(start) { _ = try await $0.make("label", ["text": "a"]) }
-            let soon = server.clock.now().adding(seconds: 60)
-            #expect(try await server.apps.namesWithWork(before: soon) == [app.name])
+            func names() async throws -> [String] {
+                try await server.apps.namesWithWork(before: server.clock.now().adding(seconds: 60))
+            }
+            func settle() async throws {
+                try await server.apps.withApp(start.name) { context in
+                    context.work.looked(next: nil)
+                    try await server.apps.settleWork(of: context)
+                }
+            }
+            _ = try await start.after(seconds: Self.year).make("label", ["text": "a"])
+            let app = try await start.after(seconds: -Self.year)
+            #expect(try await names() == [app.name])
+            // A look that finds nothing due takes it off the list only when what was put off is near again.
+            server.clock.advance(seconds: 300)
+            try await settle()
+            #expect(try await names() == [app.name])
+            await server.worker.rewind()
             try await app.deliver()
             #expect(receiver.received.count == 1)
             // And not for ever.
-            server.clock.advance(seconds: 600)
-            try await server.apps.withApp(app.name) { context in
-                context.work.looked(next: nil)
-                try await server.apps.settleWork(of: context)
-            }
-            #expect(try await server.apps.namesWithWork(before: server.clock.now().adding(seconds: 60)).isEmpty)
+            server.clock.advance(seconds: 300)
+            try await settle()
+            #expect(try await names().isEmpty)
         }
     }
 }

@@ -94,6 +94,22 @@ struct WorkerTests {
         }
     }
 
+    /// An app opens as fast however many deliveries wait in it.
+    @Test func takingBackWhatAProcessHeldReadsThatAlone() async throws {
+        try await WebhookTests.run(.sqlite) { server, app, _ in
+            try await server.apps.withApp(app.name) { context in
+                let takeBack = DeliveryStore(.sqlite).takeBack(now: server.clock.now())
+                let plan = SQLStatement(
+                    "EXPLAIN QUERY PLAN " + takeBack.text,
+                    binds: takeBack.binds,
+                    output: .values
+                )
+                let steps = try await context.database.read([plan])[0].rows.compactMap { $0.last?.textValue }
+                #expect(steps.count == 1 && steps[0].contains("_webhook_logs_held_idx"), "\(steps)")
+            }
+        }
+    }
+
     /// What hangs keeps nobody waiting: no other record of its webhook, and none that is written later.
     @Test(arguments: TestStore.allCases)
     func aCallThatHangsHoldsUpNoOtherRecord(store: TestStore) async throws {

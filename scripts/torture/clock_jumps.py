@@ -1,23 +1,34 @@
 #!/usr/bin/env python3
 """Sets the wall clock under a Rocket server that is in use, ahead, back and to and fro, and right again; and judges.
 
-    scripts/torture/clock_jumps.py [ROCKET] [--tries 1] [--jumps "hour ahead,1970"] [--seed 1]
-    PGSAFE=1 scripts/with_postgres.sh scripts/torture/clock_jumps.py --store postgres
+    scripts/torture/clock_jumps.py [ROCKET] [--seed 1]                                 (the full form: ten minutes)
+    scripts/torture/clock_jumps.py [ROCKET] --jumps "hour back,1970" --kills 0         (the short form: two minutes)
+    PGSAFE=1 scripts/with_postgres.sh scripts/torture/clock_jumps.py --store postgres [--stays-away]
 
 The server runs on faulty_machine.c. On PostgreSQL there are two servers, of which one has a right clock all the while, and
 both are used: PostgreSQL's own clock stays right. For each jump records are created under the wrong clock and, when it is
 right again, under the right one. Each record is told to two webhooks and starts a workflow that writes, waits, asks, calls
-and writes; another workflow runs on a schedule; some requests are sent again with their Idempotency-Key; users sign in, refresh
-and lock themselves out; for a while the receiver refuses, so that there are retries. At the end the server is killed
-while it sends under a wrong clock, and started with a right one. What counts as wrong:
+and writes; another workflow runs on a schedule, and some rest for years; some requests are sent again with their
+Idempotency-Key; users sign in, refresh and lock themselves out; for a while the receiver refuses, so that there are
+retries. At the end the server is killed while it sends under a wrong clock, and started with a right one, and from then on
+nobody asks for anything until all has come.
+
+What a clock that was ahead put off is brought nearer by a server whose own clock has gone steadily for five minutes, which it
+looks at each half minute; so it comes within these and the pause of a retry. On PostgreSQL what ONLY the other one wrote,
+which was wrong, was killed and stays away, may take ten minutes: the others look for that no more often. --stays-away waits
+for it; without that option the server that was killed is started. Instants that a workflow's context names are what they are.
+
+What counts as wrong:
 
 - a process that ends, an answer that is not what it must be, one later than 5 seconds, a connection that breaks
-- a fresh token that is not taken, a sign-in that is refused with the right password; a lock of more than 15 minutes
+- a fresh token that is not taken, a sign-in that is refused with the right password
+- a bound on failed sign-ins that does not end 15 minutes after it began, whatever the wall's clock did meanwhile
 - a request that is carried out again though its key is younger than a day by the server's clock
 - an acknowledged record that is gone, an id that is there twice
 - a delivery later than 5 seconds where the receiver takes it, whatever the clock did meanwhile
-- a delivery, a step or a due time of the schedule that has not come 80 seconds after the clock is right again
+- a delivery, a step or a due time of the schedule that has not come 380 seconds after the clock is right again
 - a delivery under two ids or with two bodies, a step whose effect is there twice
+- a pause of years, or a question that may wait for years, which is over or ends at another time than it did before
 - a server that does nothing and uses a tenth of a processor or more
 
 `created_at` and the like may be as wrong as the clock. What is done once a day may be done too early.
@@ -52,13 +63,15 @@ JUMPS = {
     "to and fro": None,
 }
 WRITERS, RATE = 6, 24
-LOAD_SECONDS, REST_SECONDS, IDLE_SECONDS = 2.5, 3.5, 1.0
+LOAD_SECONDS, REST_SECONDS, IDLE_SECONDS = 2.5, 3.5, 2.0
 PROMPT_SECONDS = 5
-# The first pause of a retry with its part of chance, the longest sleep of the worker, and some more.
-DRAIN_SECONDS = 33 + 30 + 17
-LEASE_SECONDS = 30 + 30 + 20  # what a dead server held, and the next look at the list of apps
+# Five steady minutes, the next look at the clock, the first pause of a retry with its part of chance, and some more.
+DRAIN_SECONDS = 300 + 30 + 33 + 17
+AWAY_SECONDS = DRAIN_SECONDS + 300  # how long after a server is gone that only the others can bring it nearer
 WINDOW_SECONDS = 15 * 60  # of the bound on failed sign-ins
+CLOCK_SLACK = 5
 LOCKING_FAILURES = 3
+PATIENCE_DAYS = 800  # of what rests all the while, also under a clock that is a year ahead
 BUSY = 0.1
 SHOWN = 40
 CALL = "/call"
@@ -71,6 +84,7 @@ APP_YAML = f"auth:\n  bcrypt_cost: 4\n  failures_per_account: {LOCKING_FAILURES}
 ITEM = ENTITY | {"fields": [*ENTITY["fields"], text("status")]}
 TRACE = entity("trace", text("item_id"), text("place"))
 TICK = entity("tick", text("at"))
+VIGIL = entity("vigil", text("name"))
 
 
 def flow(url):
@@ -105,9 +119,23 @@ SCHEDULE = {
 }
 
 
+PATIENT = {
+    "name": "patient", "trigger": {"type": "record", "entity": "vigil", "action": "create"},
+    "steps": [{"id": "rest", "type": "wait", "duration": f"{PATIENCE_DAYS}d"}],
+}
+ASKED = {
+    "name": "asked", "trigger": {"type": "record", "entity": "vigil", "action": "create"},
+    "steps": [{
+        "id": "ask", "type": "approval", "assignee": {"type": "role", "role": "admin"}, "timeout": f"{PATIENCE_DAYS}d",
+        "on_approve": "end", "on_reject": "end", "on_timeout": "end",
+    }],
+}
+VIGILS = 3
+
+
 def make_app(client, app, hooks, calls, users):
     client.call("POST", "/api/_platform/apps", {"name": app}, expect=201)
-    for definition in (ITEM, TRACE, TICK):
+    for definition in (ITEM, TRACE, TICK, VIGIL):
         client.call("POST", f"/api/{app}/_admin/entities", definition, expect=201)
     for path in HOOKS:
         webhook = {
@@ -115,10 +143,12 @@ def make_app(client, app, hooks, calls, users):
             "retry": {"max_attempts": 20, "backoff": "linear"},
         }
         client.call("POST", f"/api/{app}/_admin/webhooks", webhook, expect=201)
-    for workflow in (flow(calls.url(CALL)), SCHEDULE):
+    for workflow in (flow(calls.url(CALL)), SCHEDULE, PATIENT, ASKED):
         client.call("POST", f"/api/{app}/_admin/workflows", workflow, expect=201)
     for email in users:
         client.call("POST", f"/api/{app}/_admin/users", {"email": email, "password": "password1"}, expect=201)
+    for number in range(VIGILS):
+        client.call("POST", f"/api/{app}/vigil", {"name": f"vigil {number}"}, expect=201)
 
 
 # MARK: clocks
@@ -213,6 +243,7 @@ class Writers:
         self.sent = {}  # marker: Sent
         self.keyed = collections.deque(maxlen=200)  # (place, clock's time, key, body, id)
         self.slowest = 0.0
+        self.requests = collections.Counter()  # by phase
         self.busy = 0
         self.threads = [threading.Thread(target=self.work, args=(number,)) for number in range(WRITERS)]
 
@@ -250,7 +281,8 @@ class Writers:
 
     def create(self, place, clients, tokens, marker, draw):
         client = clients.setdefault(place, Client(place.server.port))
-        body = {"marker": marker, "code": f"code of {marker}", "number": draw.randrange(1_000), "note": "x" * draw.randrange(300)}
+        note = "x" * draw.randrange(300)
+        body = {"marker": marker, "code": f"code of {marker}", "number": draw.randrange(1_000), "note": note}
         self.journal.note([marker], UNKNOWN)
         is_refused, at = self.is_refused, place.clock.now
         status, content = self.post(place, client, tokens, marker, body)
@@ -304,6 +336,7 @@ class Writers:
     def note(self, seconds, place, status):
         with self.journal.lock:
             self.journal.statuses[status] += 1
+            self.requests[self.phase] += 1
             self.slowest = max(self.slowest, seconds)
         if seconds > PROMPT_SECONDS:
             self.journal.complain(f"{self.phase}: {place.name} answered {status} after {seconds:.1f} s")
@@ -341,25 +374,33 @@ def account_problems(place, client, phase, journal):
     return []
 
 
-def lock_out(place, email):
-    """Fails to sign in until it is 429."""
+def user(when, jump):
+    return f"{when}-{name_of(jump)}@x.example"
+
+
+def lock_out(place, email, journal):
+    """Fails to sign in until it is 429. Returns when that began."""
+    begin = time.monotonic()
     client, body = Client(place.server.port), {"email": email, "password": "wrong"}
     for _ in range(LOCKING_FAILURES + 1):
         response = client.send("POST", f"/api/{place.app}/auth/login", body)
         response.read()
-    return response.status
+    if response.status != 429:
+        journal.complain(f"{email} has failed {LOCKING_FAILURES + 1} times on {place.name}, and is told {response.status}")
+    return begin
 
 
-def try_locked(place, email, phase, journal):
-    """A lock ends by itself: it says within which time, and that is the window's at most."""
+def try_locked(place, email, since, phase, journal):
+    """A lock ends by itself, a window after its first failure; it says in which time that is."""
     client, body = Client(place.server.port), {"email": email, "password": "password1"}
     response = client.send("POST", f"/api/{place.app}/auth/login", body)
     content = response.read()
-    if response.status not in (200, 429):
-        return journal.complain(f"{phase}: {email} signs in on {place.name}: {response.status} {content[:200]!r}")
+    left = since + WINDOW_SECONDS - time.monotonic()
+    if response.status != (429 if left > 0 else 200) and abs(left) > CLOCK_SLACK:
+        return journal.complain(f"{phase}: {email} signs in on {place.name}, {left:.0f} s early: {response.status} {content[:60]!r}")
     seconds = int(response.headers.get("Retry-After", "0"))
-    if seconds > WINDOW_SECONDS:
-        journal.complain(f"{phase}: {email} is locked out of {place.name} for {seconds} s, and the window has {WINDOW_SECONDS}")
+    if response.status == 429 and abs(seconds - left) > CLOCK_SLACK:
+        journal.complain(f"{phase}: {email} is locked out of {place.name} for {seconds} s, and the window has {left:.0f} left")
 
 
 # MARK: a run
@@ -386,6 +427,8 @@ class Scene:
         stack.callback(self.writers.end)
         self.idle = {}  # (phase, place's name): share of a processor
         self.ticks = {}  # phase: how many there were at its end
+        self.locked = {}  # (place, email): since when
+        self.known_when_killed = {}  # marker: how many deliveries had come; these may not have been taken
 
     def start(self, name, clock):
         server = clock.machine.serve(self.options.rocket, self.directory, self.url)
@@ -429,18 +472,16 @@ class Scene:
                 self.journal.complain(f"{phase}: {place.name} does nothing and uses {share:.0%} of a processor")
 
     def try_jump(self, jump):
-        before, during = f"before-{jump.replace(' ', '_')}@x.example", f"in-{jump.replace(' ', '_')}@x.example"
+        self.writers.phase, before, locked = jump, user("before", jump), {}
         for place in self.places:
-            lock_out(place, before)
-        self.writers.phase = jump
+            locked[place, before] = lock_out(place, before, self.journal)
         with jumped(self.clock, jump):
             self.write_for(LOAD_SECONDS)
             self.require_alive(jump)
             for place in self.places:
                 try_accounts(place, jump, self.journal)
-                try_locked(place, before, jump, self.journal)
-                lock_out(place, during)
-                try_locked(place, during, jump, self.journal)
+                try_locked(place, before, locked[place, before], jump, self.journal)
+                locked[place, user("in", jump)] = lock_out(place, user("in", jump), self.journal)
             time.sleep(REST_SECONDS)
             self.measure_idle(jump)
             self.require_alive(jump)
@@ -448,8 +489,9 @@ class Scene:
         self.write_for(LOAD_SECONDS)
         for place in self.places:
             try_accounts(place, phase, self.journal)
-            for email in (before, during):
-                try_locked(place, email, phase, self.journal)
+        for (place, email), since in locked.items():
+            try_locked(place, email, since, phase, self.journal)
+        self.locked |= locked
         time.sleep(REST_SECONDS)
         self.measure_idle(phase)
         self.require_alive(phase)
@@ -458,18 +500,26 @@ class Scene:
     def count_ticks(self):
         return self.admin().call("GET", f"/api/{self.app}/tick?per_page=1")["meta"]["total"]
 
-    def drain(self):
-        """Until everything has come, or for as long as it may take. Returns the seconds."""
-        begin = time.monotonic()
-        while time.monotonic() - begin < DRAIN_SECONDS:
-            if not self.missing_deliveries() and not self.running_instances():
-                break
-            time.sleep(1)
-        return time.monotonic() - begin
+    def drain(self, seconds):
+        """Until everything has come, or for as long as it may take; nobody uses the app meanwhile. Returns the seconds."""
+        begin, waiting = time.monotonic(), True
+        while time.monotonic() - begin < seconds and self.missing_deliveries():
+            time.sleep(0.5)
+        told, before = time.monotonic() - begin, self.count_ticks()
+        while time.monotonic() - begin < seconds and waiting:
+            time.sleep(2)
+            waiting = self.running_instances() or self.count_ticks() == before
+        return told
 
     def missing_deliveries(self):
-        told = {(delivery.path, marker_of(delivery)) for delivery in self.hooks.deliveries() if delivery.status == 200}
-        return [(path, marker) for marker in list(self.writers.sent) for path in HOOKS if (path, marker) not in told]
+        told = collections.defaultdict(int)  # (path, marker): the number of the last one
+        for number, delivery in enumerate(self.hooks.deliveries()):
+            if delivery.status == 200:
+                told[delivery.path, marker_of(delivery)] = number
+        return [
+            (path, marker) for marker in list(self.writers.sent) for path in HOOKS
+            if (path, marker) not in told or told[path, marker] < self.known_when_killed.get(marker, 0)
+        ]
 
     def running_instances(self):
         return self.admin().call("GET", f"/api/{self.app}/_workflows?workflow=flow&status=running&per_page=1")["meta"]["total"]
@@ -497,7 +547,8 @@ def phase_of(marker):
 
 def judge(scene):
     return [
-        *judge_items(scene), *judge_hooks(scene), *judge_prompt(scene), *judge_flows(scene), *judge_schedule(scene),
+        *judge_items(scene), *judge_hooks(scene), *judge_prompt(scene), *judge_flows(scene), *judge_vigils(scene),
+        *judge_schedule(scene),
     ]
 
 
@@ -520,7 +571,9 @@ def judge_hooks(scene):
     problems += [line for line in told if "NEVER TOLD" not in line and "given up" not in line]
     missing = collections.Counter(phase_of(marker) for _, marker in scene.missing_deliveries())
     for phase, count in missing.items():
-        problems.append(f"{phase}: {count} DELIVERIES have not come {DRAIN_SECONDS} s after the clock was right; {due(scene)}")
+        problems.append(
+            f"{phase}: {count} DELIVERIES have not come {scene.patience} s after the clock was right; {due(scene)}"
+        )
     return problems
 
 
@@ -576,14 +629,33 @@ def judge_flows(scene):
         steps = collections.Counter((row["status"], row["current_step"]) for row in left)
         shown = left[0]
         problems.append(
-            f"{phase}: {len(left)} INSTANCES have not ended {DRAIN_SECONDS} s after the clock was right: {dict(steps)}; one: "
-            f"deadline {shown['current_step_deadline']}, history {[(entry['step'], entry['status'], entry['at']) for entry in shown['history']]}"
+            f"{phase}: {len(left)} INSTANCES have not ended {scene.patience} s after the clock was right: {dict(steps)}; one: "
+            f"deadline {shown['current_step_deadline']}, history "
+            f"{[(entry['step'], entry['status'], entry['at']) for entry in shown['history']]}"
         )
     keys = collections.defaultdict(set)
     for delivery in scene.calls.deliveries():
         keys[json.loads(delivery.body)["instance_id"]].add(delivery.id)
     problems += [f"the call of the instance {id} came with {len(found)} keys" for id, found in keys.items() if len(found) > 1]
     return problems
+
+
+def vigils(scene):
+    """(workflow, record): its status, and until when it rests."""
+    client = scene.admin()
+    return {
+        (name, row["record_id"]): (row["status"], row["current_step_deadline"])
+        for name in ("patient", "asked") for row in pages(client, f"/api/{scene.app}/_workflows?workflow={name}")
+    }
+
+
+def judge_vigils(scene):
+    """What rests for years was begun under a right clock, and rests on."""
+    now = vigils(scene)
+    return [
+        f"{name} was to rest for {PATIENCE_DAYS} days, {before}, and is {now.get((name, id))}"
+        for (name, id), before in scene.vigils.items() if now.get((name, id)) != before
+    ]
 
 
 def judge_schedule(scene):
@@ -602,7 +674,7 @@ def judge_schedule(scene):
 
 def try_kill(scene, jump):
     """Deliveries are being sent when the server is killed. It is started with the right clock, and nobody asks for the app;
-    on PostgreSQL it stays away, and the other one takes over."""
+    or it stays away, and the other one takes over."""
     phase = scene.writers.phase = f"killed under {jump}"
     scene.hooks.delay = None
     known = scene.hooks.count
@@ -624,30 +696,33 @@ def try_kill(scene, jump):
         raise RoundFailure(f"{phase}: nothing was sent")
     scene.hooks.delay = 0
     scene.hooks.held.clear()  # their connections are gone
-    if scene.url:
+    known = len(scene.hooks.deliveries())
+    scene.known_when_killed |= dict.fromkeys(markers, known)
+    if scene.options.stays_away:
         scene.places.remove(scene.jumper)
     else:
         scene.jumper = scene.places[0] = scene.start("the server", scene.clock)
-    begin, known = time.monotonic(), len(scene.hooks.deliveries())
-    while time.monotonic() - begin < LEASE_SECONDS:
-        again = {(delivery.path, marker_of(delivery)) for delivery in scene.hooks.deliveries()[known:]}
-        missing = [marker for marker in markers for path in HOOKS if (path, marker) not in again]
-        if not missing:
-            return time.monotonic() - begin
-        time.sleep(0.2)
-    scene.journal.complain(
-        f"{phase}: {len(missing)} of {len(HOOKS) * len(markers)} DELIVERIES have not come {LEASE_SECONDS} s after the next start"
-    )
-    return None
 
 
 # MARK: a try
 
 
+def wait_for_vigils(scene):
+    """As they were begun."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        begun = vigils(scene)
+        if len(begun) == 2 * VIGILS and all(status == "running" and until for status, until in begun.values()):
+            return begun
+        time.sleep(0.2)
+    raise RoundFailure(f"{2 * VIGILS} workflows were to rest for {PATIENCE_DAYS} days: {begun}")
+
+
 class Result:
-    def __init__(self, scene, drained, again):
-        self.acknowledged, self.again, self.drained = len(scene.writers.sent), again, drained
-        self.statuses, self.slowest, self.idle = scene.journal.statuses, scene.writers.slowest, max(scene.idle.values())
+    def __init__(self, scene, drained, kills):
+        self.acknowledged, self.kills, self.drained = len(scene.writers.sent), kills, drained
+        self.statuses, self.slowest = scene.journal.statuses, scene.writers.slowest
+        self.requests, self.idle = scene.writers.requests, scene.idle
         self.deliveries, self.latencies = scene.hooks.count, sorted(scene.latencies)
         self.clock_reads, self.ticks = scene.clock.machine.clock_reads, list(scene.ticks.values())
 
@@ -655,28 +730,35 @@ class Result:
 def run_try(options, directory, seed):
     jumps = [name.strip() for name in options.jumps.split(",")] if options.jumps else list(JUMPS)
     unknown = set(jumps) - JUMPS.keys()
+    if options.stays_away and options.store == "sqlite":
+        raise RoundFailure("--stays-away needs another server, and so --store postgres")
     if unknown:
         raise RoundFailure(f"there are no jumps {sorted(unknown)}, but {list(JUMPS)}")
     with contextlib.ExitStack() as stack:
         scene = Scene(options, directory, seed, stack)
-        users = [f"{when}-{jump.replace(' ', '_')}@x.example" for jump in jumps for when in ("before", "in")]
+        users = [user(when, jump) for jump in jumps for when in ("before", "in")]
         make_app(scene.admin(), scene.app, scene.hooks, scene.calls, users)
         scene.writers.start()
         random.Random(seed).shuffle(jumps)
+        scene.vigils = wait_for_vigils(scene)
         for jump in jumps:
             scene.try_jump(jump)
         if not scene.clock.machine.clock_reads:
             raise RoundFailure("nobody read the clock while it was wrong: nothing was tried")
-        drained = scene.drain()
+        for (place, email), since in scene.locked.items():
+            try_locked(place, email, since, "after all jumps", scene.journal)
+        kills = [name for name in dict.fromkeys(["year ahead", "1970", *jumps]) if name in jumps and JUMPS[name]]
+        # One that stays away is killed once.
+        kills = kills[: 1 if options.stays_away else options.kills]
+        for jump in kills:
+            try_kill(scene, jump)
+            scene.require_alive(f"killed under {jump}")
+        scene.patience = AWAY_SECONDS if options.stays_away else DRAIN_SECONDS
+        drained = scene.drain(scene.patience)
         problems = judge(scene)
         silent = {phase for phase in [*jumps, *(f"right after {jump}" for jump in jumps)]
                   if not any(phase_of(marker) == phase for marker in scene.writers.sent)}
         problems += [f"{phase}: nothing was acknowledged" for phase in silent]
-        again = {}
-        # On PostgreSQL there is one to be killed.
-        for jump in [name for name in ("year ahead", "1970", *jumps) if name in jumps and JUMPS[name]][: 1 if scene.url else 2]:
-            again[jump] = try_kill(scene, jump)
-            scene.require_alive(f"killed under {jump}")
         scene.writers.end()
         said = collections.Counter(re.sub(r"-\d+-\d+\b|(?<=request id )[^\"]*", "…", line) for line in scene.journal.problems)
         problems = [*(f"{line} ({count} times)" for line, count in said.most_common()), *problems]
@@ -686,7 +768,7 @@ def run_try(options, directory, seed):
         for server in scene.servers:
             server.stop()
         scene.servers.clear()
-    return Result(scene, drained, again)
+    return Result(scene, drained, kills)
 
 
 def describe(result):
@@ -694,10 +776,18 @@ def describe(result):
     return (
         f"{result.acknowledged} records acknowledged, answers {dict(result.statuses)}, the slowest {result.slowest:.2f} s; "
         f"{result.deliveries} deliveries, {middle * 1000:.0f} ms after the write in the middle, {max(result.latencies):.2f} s at most; "
-        f"drained {result.drained:.0f} s after the clock was right; {result.ticks[-1]} times of the schedule; idle at most "
-        f"{result.idle:.1%} of a processor; the wrong clock was read {result.clock_reads} times; sent again after a kill: "
-        + ", ".join(f"{jump} {seconds:.1f} s" for jump, seconds in result.again.items())
+        f"all was sent {result.drained:.0f} s after the clock was right; {result.ticks[-1]} times of the schedule; "
+        f"the wrong clock was read {result.clock_reads} times; killed under {', '.join(result.kills) or 'none'}"
+        + "".join(f"\n  {line}" for line in by_phase(result))
     )
+
+
+def by_phase(result):
+    """The requests of each phase, and how much of a processor an idle server used in it at most."""
+    for phase, count in result.requests.items():
+        idle = [share for (known, _), share in result.idle.items() if known == phase]
+        if idle:
+            yield f"{phase}: {count} requests, idle at most {max(idle):.1%} of a processor"
 
 
 def summary(store, good, count):
@@ -706,6 +796,8 @@ def summary(store, good, count):
 
 def main():
     parser = tries.arguments(__doc__, 1)
+    parser.add_argument("--kills", type=int, default=2, help="under wrong clocks, at the end (default: 2)")
+    parser.add_argument("--stays-away", action="store_true", help="the server that is killed is not started again")
     parser.add_argument("--jumps", help=f"with commas between them, of: {', '.join(JUMPS)} (default: all)")
     tries.run(parser, "clock-jumps", run_try, describe, summary)
 

@@ -6,6 +6,7 @@ reader rather than by the one that is tried. `scripts/torture/corpus.py` as a pr
 import itertools
 import json
 import re
+import zlib
 from typing import NamedTuple
 
 DEEPEST = 64  # levels of arrays and objects that the server reads
@@ -450,6 +451,14 @@ def values(is_quick=False):
         b'[{"id":"10000000-0000-0000-0000-000000000001"},{"id":"10000000-0000-0000-0000-000000000001"}]',
     ]
     return list(dict.fromkeys(made))
+
+
+def pick(items, count, key):
+    """So many of them, evenly, beginning elsewhere for each key: together the keys see all."""
+    if count >= len(items):
+        return list(items)
+    offset = zlib.crc32(key.encode())
+    return [items[(offset + number * len(items) // count) % len(items)] for number in range(count)]
 
 
 if __name__ == "__main__":

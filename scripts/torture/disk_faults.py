@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Lets the disk under a Rocket server on SQLite fail in many ways while 16 connections use it, and judges what is left.
 
-    scripts/torture/disk_faults.py [ROCKET] [--tries 3] [--windows 8] [--seed 1]
+    scripts/torture/disk_faults.py [ROCKET] --tries 15 [--seed 1]                                 (the full form)
+    scripts/torture/disk_faults.py [ROCKET] --tries 1 --windows 4 --starts 1 --backups 1           (the short form)
 
 The server runs on faulty_machine.c. In each window the disk is full, or writes, syncs, reads, truncations, openings or
 renames fail: always, by chance, once, or from some call on, for all files or for one kind of them; some writes are cut
 in half. Meanwhile records, records with others below them, changes, uploads, metadata, reads and sign-ins are asked
-for; some windows end with SIGKILL, and some servers start while the disk is bad. Then backups and restorations are made on
-a bad disk, by the server and by the command alone. What counts as wrong:
+for; some windows end with SIGKILL, and some servers start while the disk is bad. Then apps, backups and restorations are
+made on a bad disk, by the server and by the command alone. What counts as wrong:
 
 - an answer other than 2xx and 503, one that never comes, a connection that breaks, a process that ends by itself
 - a 2xx for a write that began and ended while no write or no sync could succeed
@@ -18,8 +19,9 @@ a bad disk, by the server and by the command alone. What counts as wrong:
   and can't be used; the draft of an upload that was answered
 - what SQLite calls damage
 - a start on a bad disk that ends without a code or a word, or after which the next one does not succeed
+- an app whose making failed, and whose name is not free at the next making, on a disk that is well
 - a backup that failed and says 0, or says nothing, or lies there all the same; one that succeeded and does not bring
-  everything back; a restoration that failed and leaves an app, or bars the way for the next one
+  everything back; a restoration that failed and leaves an app, or bars the way for the next one, which comes at once
 - a window or a try in which nothing failed
 """
 import collections
@@ -357,6 +359,12 @@ def fault_storm(machine, draw):
     return Window(f"everything fails by chance ({number} in 65536)", reads_work=False)
 
 
+def fault_making(machine, draw):
+    """Room for a part of a new app, of which the rest is missing: the row in the list of apps is there."""
+    machine.room = draw.randrange(350_000)
+    return Window(f"the disk is full after {machine.room} bytes of an app")
+
+
 FAULTS = [fault_full, fault_write, fault_sync, fault_read, fault_short, fault_open, fault_name, fault_storm]
 
 
@@ -538,6 +546,7 @@ class Scene:
         self.journal = Journal()
         self.load = Load(seed, self.journal)
         self.kills, self.starts, self.recoveries = 0, collections.Counter(), []
+        self.left_by_kills = set()  # names of drafts; nobody is there to remove them before a day is over
         (directory / "app.yaml").write_text("auth:\n  bcrypt_cost: 4\n", encoding="utf-8")
         self.server = self.machine.serve(self.rocket, directory)
         stack.callback(lambda: self.server and self.server.kill())
@@ -575,6 +584,7 @@ class Scene:
             self.server.kill()
             self.server = None
             self.kills += 1
+            self.left_by_kills.update(drafts(self.directory))
         window.is_ending = True
         if kills and self.draw.random() < 0.5:
             self.start_on_bad_disk(window)
@@ -635,6 +645,33 @@ class Scene:
             text = response.read()
             if response.status not in (200, 401, 503):
                 self.journal.complain(f"{path} after a start: {response.status} {text[:200]!r} [{window.name}]")
+
+
+def try_making(scene, number):
+    """An app is made on a bad disk, then one of the same name on a disk that is well. Returns what came of the first."""
+    name = f"made_{number}"
+    client = Client(scene.server.port, scene.server.sign_in())
+    window = scene.faults.begin(scene.draw.choice([fault_making, fault_full, fault_write, fault_sync, fault_open, fault_short]))
+    response = client.send("POST", "/api/_platform/apps", {"name": name})
+    content = response.read()
+    scene.faults.end()
+    scene.require_alive()
+    where = f"[{window.name}]"
+    if response.status not in (201, 503):
+        raise RoundFailure(f"making an app: {response.status} {content[:200]!r} {where}")
+    if response.status == 503:
+        again = client.send("POST", "/api/_platform/apps", {"name": name})
+        content = again.read()
+        if again.status != 201:
+            raise RoundFailure(f"making an app failed, and again on a good disk: {again.status} {content[:200]!r} {where}")
+    # It works, whichever of the two has made it.
+    try:
+        client.call("POST", f"/api/{name}/_admin/import", DEFINITIONS)
+        client.call("POST", f"/api/{name}/item", {"value": "first"}, expect=201)
+        client.call("DELETE", f"/api/_platform/apps/{name}")
+    except RoundFailure as failure:
+        raise RoundFailure(f"an app that was made {where}: {failure}") from None
+    return "good" if response.status == 201 else "refused"
 
 
 def run_command(command, directory):
@@ -731,14 +768,8 @@ def try_restore(scene, folder, number):
             raise RoundFailure(f"a restoration ended with {done.returncode} and said {done.stderr!r} {where}")
         first = done.returncode
         if first:
-            # Nothing of the first bars the way. It may say that it does for ten minutes, where cleaning up failed as well:
-            # so they pass, and whoever tidies up each half minute comes by.
+            # Nothing of the first bars the way, not even where cleaning up failed as well.
             done = run_command(command, home)
-            deadline = time.monotonic() + 40
-            while "is being made or removed" in done.stderr and time.monotonic() < deadline:
-                machine.clock_offset = 11 * 60
-                time.sleep(2)
-                done = run_command(command, home)
             if done.returncode:
                 raise RoundFailure(f"a restoration failed {where}, and again on a good disk: {done.stderr[-300:]}")
         if server is None:
@@ -803,12 +834,12 @@ def try_first_start(options, directory, draw):
 
 
 class Result:
-    def __init__(self, scene, backups, restorations, firsts):
+    def __init__(self, scene, makings, backups, restorations, firsts):
         self.acknowledged = scene.journal.acknowledged
         self.injected = scene.faults.injected
         self.refused = sum(count for (_, status), count in scene.journal.statuses.items() if status == 503)
         self.kills, self.starts, self.recoveries = scene.kills, scene.starts, scene.recoveries
-        self.backups, self.restorations, self.firsts = backups, restorations, firsts
+        self.makings, self.backups, self.restorations, self.firsts = makings, backups, restorations, firsts
 
 
 def run_try(options, directory, seed):
@@ -822,14 +853,15 @@ def run_try(options, directory, seed):
         scene.load.end()
         scene.require_alive()
         problems = judge(Client(scene.server.port, scene.server.sign_in()), scene.journal)
-        # Kills leave drafts, too. What is left is told at the end, so that it hides nothing worse.
-        left = [] if scene.kills else drafts(directory)
+        # What is left is told at the end, so that it hides nothing worse.
+        left = [name for name in drafts(directory) if name not in scene.left_by_kills]
         scene.refuse(problems, "while the server ran on")
 
         for _ in range(options.starts):
             scene.try_start()
         scene.refuse(judge(Client(scene.server.port, scene.server.sign_in()), scene.journal), "after SIGKILL and a start")
 
+        makings = collections.Counter(try_making(scene, number) for number in range(options.makings))
         backups = collections.Counter(try_backup(scene, number) for number in range(options.backups))
         good = directory / "good"
         done = run_command([str(scene.rocket), "backup", str(good), "--data-dir", str(directory / "data")], directory)
@@ -852,7 +884,7 @@ def run_try(options, directory, seed):
         raise RoundFailure(f"only {scene.faults.injected.total()} calls failed; none at all of {idle}: nothing was tried")
     if scene.journal.acknowledged < 100:
         raise RoundFailure(f"only {scene.journal.acknowledged} writes were acknowledged: nothing was tried")
-    return Result(scene, backups, restorations, firsts)
+    return Result(scene, makings, backups, restorations, firsts)
 
 
 def plain(counter):
@@ -863,7 +895,7 @@ def describe(result):
     return (
         f"{result.acknowledged} acknowledged, {result.refused} answers of 503; calls that failed: {plain(result.injected)}; "
         f"well again in at most {max(result.recoveries):.2f} s; {result.kills} kills under load; starts on a bad disk: "
-        f"{plain(result.starts)}, the first: {plain(result.firsts)}; backups: {plain(result.backups)}; "
+        f"{plain(result.starts)}, the first: {plain(result.firsts)}; apps: {plain(result.makings)}; backups: {plain(result.backups)}; "
         f"restorations: {plain(result.restorations)}"
     )
 
@@ -872,7 +904,9 @@ def summary(store, good, count):
     injected = sum((result.injected for result in good), collections.Counter())
     return (
         f"{store}: {len(good)} of {count} tries lost nothing: {sum(result.acknowledged for result in good)} acknowledged, "
-        f"{injected.total()} calls failed ({plain(injected)})"
+        f"{injected.total()} calls failed ({plain(injected)}), "
+        f"{sum(result.refused for result in good)} answers of 503, {sum(result.kills for result in good)} kills under load, "
+        f"well again in at most {max((max(result.recoveries) for result in good), default=0):.2f} s"
     )
 
 
@@ -880,6 +914,7 @@ def main():
     parser = tries.arguments(__doc__, 3)
     parser.add_argument("--windows", type=int, default=8, help="faults under load in a try (default: 8)")
     parser.add_argument("--starts", type=int, default=3, help="starts on a bad disk in a try (default: 3)")
+    parser.add_argument("--makings", type=int, default=6, help="apps that are made on a bad disk in a try (default: 6)")
     parser.add_argument("--backups", type=int, default=3, help="backups, and as many restorations, in a try (default: 3)")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     tries.run(parser, "disk-faults", run_try, describe, summary)

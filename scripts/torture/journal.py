@@ -1,9 +1,12 @@
+#!/usr/bin/env python3
 """An append-only journal on the disk of what clients sent and what they were told, and what it says of what is there.
 
     journal = Journal(path)
     number = journal.sent("create", "item", "3-17", {"marker": "3-17"})
     journal.answered(number, 201, text)        # or: journal.lost(number, error)
     problems = compare_rows(read(path).groups("item"), rows)
+
+Its judges are shown to find what is wrong by `scripts/torture/journal.py --self-test`.
 
 One line of JSON for each thing that happens, written before the request leaves and as soon as its status is known, so
 that the journal knows more than any client remembers. It is read from the disk again for the comparison.
@@ -18,6 +21,7 @@ What became of a write, as far as its sender can know:
 import collections
 import json
 import os
+import sys
 import threading
 import time
 
@@ -81,7 +85,7 @@ class Operation:
 
     def __init__(self, line):
         self.number, self.kind, self.entity, self.marker = line["n"], line["kind"], line["entity"], line["marker"]
-        self.body, self.key = line["body"], line["key"]
+        self.body, self.key, self.at = line["body"], line["key"], line["at"]
         self.fate, self.status, self.id, self.is_replayed, self.is_over = UNKNOWN, None, None, False, False
 
     def take(self, line):
@@ -255,3 +259,11 @@ def landed(record, entity, rows):
     there = {row["marker"] for row in rows}
     unknown = [marker for marker, fate in record.fates(entity).items() if fate == UNKNOWN]
     return sum(marker in there for marker in unknown), sum(marker not in there for marker in unknown)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--self-test"]:
+        sys.exit(__doc__)
+    import journal_mutations
+
+    journal_mutations.main()

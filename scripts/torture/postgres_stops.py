@@ -8,7 +8,8 @@
 PostgreSQL is ended by SIGKILL, by `pg_ctl stop -m immediate`, by `-m fast`, or held by SIGSTOP for some seconds, each
 as often as the others, and comes back. Meanwhile rows are created, some with an Idempotency-Key under which they are
 sent again until there is an answer; parents with five children; values are changed under If-Match; money is moved
-between two accounts in a batch; rows that were acknowledged are read; two webhooks are told of each item; a job starts
+between two accounts in a batch; parents come with their children in a batch that has a key; rows that were acknowledged
+are read; two webhooks are told of each item; a job starts
 a workflow.
 
 It is a fault
@@ -64,8 +65,10 @@ STOPS = ["kill", "immediate", "fast", "pause"]
 SIGN_IN_SECONDS = 240  # a token lasts for a quarter of an hour
 START_MONEY = [1_000, 1_000]
 # How often each is done, in shares.
-MIX = {"create": 4, "keyed": 4, "nested": 3, "read": 5, "change": 3, "move": 2, "job": 0.5}
-WRITES = ["create", "keyed", "nested", "update", "job"]  # as the journal names them
+MIX = {
+    "create": 4, "keyed": 3, "nested": 2, "keyed_nested": 1, "batch": 1, "read": 5, "change": 3, "move": 2, "job": 0.5,
+}
+WRITES = ["create", "keyed", "nested", "keyed_nested", "batch", "update", "job"]  # as the journal names them
 STEPS = [("begin", "completed"), ("tell", "completed"), ("keep", "completed")]
 
 
@@ -123,9 +126,16 @@ def workflow(url):
 
 
 def make_app(client, app, hooks, call):
+    define(client, app)
+    add_calls(client, app, hooks, call)
+
+
+def define(client, app):
     client.call("POST", "/api/_platform/apps", {"name": app}, expect=201)
-    definitions = {"version": 1, "entities": ENTITIES, "relations": [LINES]}
-    client.call("POST", f"/api/{app}/_admin/import", definitions)
+    client.call("POST", f"/api/{app}/_admin/import", {"version": 1, "entities": ENTITIES, "relations": [LINES]})
+
+
+def add_calls(client, app, hooks, call):
     for url in hooks:
         webhook = {
             "entity": "item", "hook": "after_write", "url": url, "retry": {"max_attempts": 100, "backoff": "linear"},
@@ -181,6 +191,14 @@ class Load:
             if worker.ident:
                 worker.join()
 
+    def next_due(self, last):
+        """When a client does something again."""
+        return max(last + self.interval, time.monotonic())
+
+    def explains(self, error, kills, is_answered):
+        """Whether a connection may have failed so since the server was killed so often."""
+        return self.is_server_down or kills != self.kills
+
     @contextlib.contextmanager
     def hurried(self, seconds=0.4):
         """As quick as it goes, so that something is under way on all connections when a fault comes."""
@@ -206,6 +224,7 @@ class Worker(threading.Thread):
         self.load, self.number, self.draw = load, number, random.Random(f"{load.seed}-{number}")
         self.client = Client(load.port)
         self.client.connection.timeout = load.longest + 10
+        self.kills = 0  # how often the server had been killed when the connection was made
         self.markers, self.made = 0, []  # (entity, id, marker) of what was acknowledged
         self.counter = Value("counter", f"counter {number}")
         self.pair = Value("account", f"pair {number}")
@@ -224,11 +243,11 @@ class Worker(threading.Thread):
         kinds, shares = zip(*self.load.mix.items())
         due = time.monotonic() + self.draw.uniform(0, self.load.interval)
         while not self.load.is_over.wait(0 if self.load.is_hurried else max(0, due - time.monotonic())):
-            due = max(due + self.load.interval, time.monotonic())
+            due = self.load.next_due(due)
             kind = self.draw.choices(kinds, shares)[0]
             try:
                 getattr(self, kind)()
-            except (KeyError, ValueError, TypeError) as error:
+            except (LookupError, ValueError, TypeError) as error:
                 self.load.complain(f"{kind}: an answer that is none: {error!r}")
 
     # MARK: requests
@@ -239,6 +258,9 @@ class Worker(threading.Thread):
         An answer whose body was cut short is one where its status says that a write is committed, and none otherwise.
         """
         load, begin, kills = self.load, time.monotonic(), self.load.kills
+        if kills != self.kills:
+            self.client.connection.close()  # to a server that is no more
+            self.kills = kills
         self.client.headers = {
             "Content-Type": "application/json", "Authorization": f"Bearer {load.token}", **headers,
         }
@@ -248,20 +270,21 @@ class Worker(threading.Thread):
             answer = Answer(response.status, b"", response.headers)
             answer.body = response.read()
         except (OSError, http.client.HTTPException) as broken:
-            error = broken
+            error, is_answered = broken, answer is not None
             self.client.connection.close()
             answer = answer if answer and answer.status < 300 else None
         load.note(answer.status if answer else 0, time.monotonic() - begin, kind)
         if isinstance(error, TimeoutError):
             load.complain(f"HANG: {kind} {method} {path} had no answer in {time.monotonic() - begin:.1f} s")
-        elif error and not load.is_server_down and kills == load.kills:
+        elif error and not load.explains(error, kills, is_answered):
             load.complain(f"{kind} {method} {path}: a connection to a server that lives failed: {error!r}")
         if error and load.is_server_down:
             time.sleep(0.1)
         return answer, error
 
     def write(self, kind, entity, marker, method, path, body, *, value=None, key=None, expect=(201, 503), **headers):
-        """Sends a write and journals it. Returns its answer, or None, and its fate."""
+        """Sends a write and journals it, by its `value` where the body is not it. Returns its answer, or None, and its
+        fate."""
         journal = self.load.journal
         if key:
             headers["Idempotency-Key"] = key
@@ -270,8 +293,8 @@ class Worker(threading.Thread):
         if answer is None:
             return None, journal.lost(number, error)
         more = {"replayed": True} if answer.headers.get("Idempotency-Replayed") else {}
-        if answer.status < 300 and value is None and error is None:
-            more["id"] = answer.data["id"]
+        if answer.status < 300 and kind != "update" and error is None:
+            more["id"] = answer.data[0]["data"]["id"] if kind == "batch" else answer.data["id"]
             self.made.append((entity, more["id"], marker))
         fate = journal.answered(number, answer.status, answer.body, **more)
         if answer.status not in expect:
@@ -295,24 +318,51 @@ class Worker(threading.Thread):
         marker = self.marker()
         self.write("create", "item", marker, "POST", "/item", self.row(marker))
 
-    def keyed(self):
-        """The same with the same key until there is an answer that says that it is done."""
-        marker = self.marker()
-        body, key = self.row(marker), str(uuid.UUID(int=self.draw.getrandbits(128)))
-        while not self.load.is_over.is_set():
-            _, fate = self.write("keyed", "item", marker, "POST", "/item", body, key=key)
-            if fate == ACKNOWLEDGED:
-                # And once more where nothing was wrong: nothing new may come of it.
-                if self.draw.random() < 0.05:
-                    self.write("keyed", "item", marker, "POST", "/item", body, key=key)
-                return
-            time.sleep(self.draw.uniform(0.05, 0.3))
-
     def nested(self):
         marker = self.marker()
+        self.write("nested", "parent", marker, "POST", "/parent", self.family(marker))
+
+    def keyed(self):
+        marker = self.marker()
+        self.repeat("keyed", "item", marker, "/item", self.row(marker))
+
+    def keyed_nested(self):
+        marker = self.marker()
+        self.repeat("keyed_nested", "parent", marker, "/parent", self.family(marker))
+
+    def batch(self):
+        """A parent and its children again, as operations of their own."""
+        marker = self.marker()
+        family = self.family(marker)
+        lines = family["lines"]
+        operations = [{"method": "POST", "path": "/parent", "body": {"marker": marker, "number": family["number"]}}]
+        operations += [{"method": "POST", "path": "/line", "body": {**line, "parent_id": "$0.id"}} for line in lines]
+        self.repeat(
+            "batch", "parent", marker, "/_batch", {"operations": operations}, value=family, expect=(200, 503)
+        )
+
+    def family(self, marker):
         lines = [{"marker": f"{marker}/{position}", "position": position} for position in range(CHILDREN)]
-        body = {"marker": marker, "number": self.draw.randrange(1_000), "lines": lines}
-        self.write("nested", "parent", marker, "POST", "/parent", body)
+        return {"marker": marker, "number": self.draw.randrange(1_000), "lines": lines}
+
+    def repeat(self, kind, entity, marker, path, body, **more):
+        """The same with the same key until there is an answer that says that it is done."""
+        key = str(uuid.UUID(int=self.draw.getrandbits(128)))
+        while not self.load.is_over.is_set():
+            first, fate = self.write(kind, entity, marker, "POST", path, body, key=key, **more)
+            if fate == ACKNOWLEDGED:
+                break
+            time.sleep(self.draw.uniform(0.05, 0.3))
+        else:
+            return
+        # And once more where nothing was wrong: nothing new may come of it.
+        if self.draw.random() < 0.1:
+            again, fate = self.write(kind, entity, marker, "POST", path, body, key=key, **more)
+            if fate == ACKNOWLEDGED and first and again and again.body != first.body:
+                bodies = [answer.body[:300] for answer in (first, again)]
+                self.load.complain(f"{kind} {marker}: the first answer and that of the same key again are {bodies}")
+            if fate == ACKNOWLEDGED and again and not again.headers.get("Idempotency-Replayed"):
+                self.load.complain(f"{kind} {marker}: sent again it was carried out again")
 
     def job(self):
         marker = self.marker()
@@ -691,10 +741,11 @@ def describe(run, record, world, held, drained):
     statuses = collections.Counter(status for _, status, _, _ in run.load.answers)
     came, did_not = landed(record, "item", world.rows["item"])
     rows = {name: len(world.rows[name]) for name in ("item", "parent", "line", "job")}
+    ends = [stop.begin for stop in run.stops[1:]] + [time.monotonic()]
     last = [
         max([0.0, *(when - stop.back for when, status, _, _ in run.load.answers
-                    if status == 503 and stop.back < when < stop.back + RECOVERY_SECONDS)])
-        for stop in run.stops
+                    if status == 503 and stop.back < when < min(end, stop.back + RECOVERY_SECONDS))])
+        for stop, end in zip(run.stops, ends)
     ]
     return [
         f"{len(run.stops)} stops {dict(ways)}, {sum(stop.killed for stop in run.stops)} with a kill of the server; "

@@ -13,8 +13,6 @@ package final class Worker: Sendable {
     private let listed = Mutex<Set<String>>([])
     /// How many looks at each app have work that runs.
     private let working = Mutex<[String: Int]>([:])
-    /// The apps that were looked through for what a clock put off that was ahead, by their identity.
-    private let rewound = Mutex<Set<String>>([])
     /// When each app is looked at next.
     private let alarms = Mutex<[String: Timestamp]>([:])
     private let hints: AsyncStream<Hint>
@@ -55,12 +53,12 @@ package final class Worker: Sendable {
         var sweeps = 0
         var clock = WallClockWatch()
         while !Task.isCancelled {
-            if clock.wasSetBack(dependencies.now()) { rewindAll() }
             do {
                 let soon = dependencies.now().adding(seconds: AppRegistry.leadSeconds)
                 // One after the other: there may be thousands, and only so many may be open.
                 for app in try await apps.namesWithWork(before: soon) { await visit(app) }
                 sweeps += 1
+                if clock.mayRewind(dependencies.now()) { await rewind() }
                 if sweeps % Self.sweepsBetweenTidying == 0 { await tidy() }
             } catch {
                 dependencies.logger.debug("the apps with work can't be listed", metadata: ["cause": "\(error)"])
@@ -70,21 +68,16 @@ package final class Worker: Sendable {
         hint.finish()
     }
 
-    /// Everything is looked at again by a clock that was set back.
-    private func rewindAll() {
-        rewound.withLock { $0 = [] }
-        alarms.withLock { $0 = [:] }
-        for app in apps.openNames { look(app) }
-    }
-
-    private func rewindOnce(_ context: AppContext) async throws {
-        let identity = context.stored.identity
-        guard rewound.withLock({ $0.insert(identity).inserted }) else { return }
-        do {
-            try await context.rewind(now: dependencies.now())
-        } catch {
-            rewound.withLock { _ = $0.remove(identity) }
-            throw error
+    /// Brings nearer what a clock put off that was ahead, this server's or another's; for a clock that is known to be right.
+    package func rewind() async {
+        for app in apps.openNames {
+            do {
+                try await apps.withApp(app, isUse: false) { try await apps.rewind($0) }
+                // Its alarm may be set for what was put off.
+                look(app)
+            } catch {
+                dependencies.logger.debug("work waits", metadata: ["app": "\(app)", "cause": "\(error)"])
+            }
         }
     }
 
@@ -105,8 +98,6 @@ package final class Worker: Sendable {
             do {
                 try await apps.withApp(app, isUse: false) { context in
                     for kind in kinds { try await kind.tidy(context) }
-                    // Another server's clock may have been ahead.
-                    try await context.rewind(now: dependencies.now())
                     try await context.pruneRequestKeys(now: dependencies.now())
                     try await context.pruneHistory(
                         before: dependencies.now().adding(seconds: -apps.settings.historyDays * 86_400)
@@ -151,7 +142,6 @@ package final class Worker: Sendable {
         var isLooking = true
         do {
             try await apps.withApp(app, isUse: false) { context in
-                try await rewindOnce(context)
                 let jobs = try await claim(context)
                 if jobs.isEmpty {
                     if listed.withLock({ $0.remove(app) }) != nil { try await apps.settleWork(of: context) }

@@ -41,6 +41,10 @@ package final class SQLiteProvider: DatabaseProvider {
     package func rename(_ databaseName: String, to newName: String) async throws -> Bool {
         let (old, new) = (file(databaseName).path, file(newName).path)
         return try await files.run {
+            // Closing writes the log into the file, and says nothing where it can't: without its log the file is damaged.
+            guard try Self.size(old + "-wal") == 0 else {
+                throw DatabaseFailure.unavailable(cause: "\(old): what is in its log could not be written into it")
+            }
             guard link(old, new) == 0 else {
                 if errno == EEXIST { return false }
                 throw DatabaseFailure.unavailable(cause: "\(new): \(String(cString: strerror(errno)))")
@@ -60,12 +64,20 @@ package final class SQLiteProvider: DatabaseProvider {
 
     /// The number that all names of a file share; nil where there is no file.
     private static func fileNumber(_ path: String) throws -> UInt64? {
+        try information(path).map { UInt64($0.st_ino) }
+    }
+
+    private static func size(_ path: String) throws -> Int {
+        try information(path).map { Int($0.st_size) } ?? 0
+    }
+
+    private static func information(_ path: String) throws -> stat? {
         var info = stat()
         guard stat(path, &info) == 0 else {
             if errno == ENOENT { return nil }
             throw DatabaseFailure.unavailable(cause: "\(path): \(String(cString: strerror(errno)))")
         }
-        return UInt64(info.st_ino)
+        return info
     }
 
     package func announce(_ hint: String) async {}

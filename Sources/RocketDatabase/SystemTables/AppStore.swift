@@ -80,12 +80,16 @@ package struct AppStore: Sendable {
     // MARK: work
 
     /// Notes that an app has work to do from now on.
-    package func noteWork(_ app: StoredApp, now: Timestamp) -> SQLStatement {
+    ///
+    /// - Parameter bound: a note that is later was made by a clock that was ahead, and stays until ``renoteWork(_:now:notedAfter:)``.
+    package func noteWork(_ app: StoredApp, now: Timestamp, notedAfter bound: Timestamp) -> SQLStatement {
         var sql = SQLBuilder(dialect)
         let instant = SQLValue.integer(now.microseconds)
-        sql.append("UPDATE \"_apps\" SET \"work_noted_at\" = ")
+        sql.append("UPDATE \"_apps\" SET \"work_noted_at\" = CASE WHEN \"work_noted_at\" > ")
+        sql.bind(stored: .integer(bound.microseconds))
+        sql.append(" THEN \"work_noted_at\" ELSE ")
         sql.bind(stored: instant)
-        sql.append(", \"work_due_at\" = CASE WHEN \"work_due_at\" < ")
+        sql.append(" END, \"work_due_at\" = CASE WHEN \"work_due_at\" < ")
         sql.bind(stored: instant)
         sql.append(" THEN \"work_due_at\" ELSE ")
         sql.bind(stored: instant)
@@ -101,7 +105,7 @@ package struct AppStore: Sendable {
         var sql = SQLBuilder(dialect)
         sql.append("SELECT \"name\" FROM \"_apps\" WHERE \"status\" = 'active' AND (\"work_due_at\" <= ")
         sql.bind(stored: .integer(instant.microseconds))
-        sql.append(" OR \"work_due_at\" IS NOT NULL AND \"work_noted_at\" > ")
+        sql.append(" OR \"work_noted_at\" > ")
         sql.bind(stored: .integer(bound.microseconds))
         sql.append(") ORDER BY \"work_due_at\", \"name\"")
         return sql.statement(.values)
@@ -109,29 +113,32 @@ package struct AppStore: Sendable {
 
     /// Notes when an app has work, where nobody has noted that there is some since an instant.
     ///
-    /// - Parameters:
-    ///   - due: nil for never.
-    ///   - bound: what was noted after it was noted by a clock that was ahead.
-    package func settleWork(
-        _ app: StoredApp,
-        due: Timestamp?,
-        unlessNotedSince instant: Timestamp,
-        notedAfter bound: Timestamp
-    ) -> SQLStatement {
+    /// - Parameter due: nil for never.
+    package func settleWork(_ app: StoredApp, due: Timestamp?, unlessNotedSince instant: Timestamp) -> SQLStatement {
         var sql = SQLBuilder(dialect)
-        sql.append("UPDATE \"_apps\" SET \"work_noted_at\" = CASE WHEN \"work_noted_at\" < ")
+        // As of the clock that settles it: should that be ahead, it shows.
+        sql.append("UPDATE \"_apps\" SET \"work_noted_at\" = ")
         sql.bind(stored: .integer(instant.microseconds))
-        sql.append(" THEN \"work_noted_at\" ELSE ")
-        sql.bind(stored: .integer(instant.microseconds))
-        sql.append(" END, \"work_due_at\" = ")
+        sql.append(", \"work_due_at\" = ")
         sql.bind(stored: due.map { .integer($0.microseconds) } ?? .null)
         sql.append(" WHERE \"identity\" = ")
         sql.bind(stored: .text(app.identity))
-        sql.append(" AND (\"work_noted_at\" < ")
+        sql.append(" AND \"work_noted_at\" < ")
         sql.bind(stored: .integer(instant.microseconds))
-        sql.append(" OR \"work_noted_at\" > ")
+        return sql.statement()
+    }
+
+    /// Notes anew what was noted after `bound`, by a clock that was ahead.
+    package func renoteWork(_ app: StoredApp, now: Timestamp, notedAfter bound: Timestamp) -> SQLStatement {
+        var sql = SQLBuilder(dialect)
+        sql.append("UPDATE \"_apps\" SET \"work_noted_at\" = ")
+        sql.bind(stored: .integer(now.microseconds))
+        sql.append(", \"work_due_at\" = ")
+        sql.bind(stored: .integer(now.microseconds))
+        sql.append(" WHERE \"identity\" = ")
+        sql.bind(stored: .text(app.identity))
+        sql.append(" AND \"work_noted_at\" > ")
         sql.bind(stored: .integer(bound.microseconds))
-        sql.append(")")
         return sql.statement()
     }
 

@@ -40,6 +40,7 @@ package enum SystemSchema: Sendable {
                 ],
                 Self.historyTable(dialect),
                 Self.fileTables,
+                ["CREATE INDEX \"_webhook_logs_held_idx\" ON \"_webhook_logs\" (\"id\") WHERE \"is_held\" = 1"],
             ]
         case .management:
             [

@@ -114,7 +114,7 @@ package struct Accounts: Sendable {
         counting outcome: LoginLimiter.Outcome = .success,
         _ check: () async throws -> Value
     ) async throws -> Value {
-        try await limiter.admit(account: account, address: address, now: dependencies.now())
+        try await limiter.admit(account: account, address: address, now: dependencies.uptime())
         do {
             let value = try await check()
             limiter.finish(account: account, address: address, outcome)

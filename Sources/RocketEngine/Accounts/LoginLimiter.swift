@@ -43,7 +43,7 @@ package final class LoginLimiter: Sendable {
     private let state = Mutex(State())
     /// Past this many windows the ones that are over are cleared out, and then no account beside them is taken.
     private static let maximumWindows = 100_000
-    private static let patience = 500
+    private static let patience = Duration.seconds(10)
 
     package init(_ limits: LoginLimits) {
         self.limits = limits
@@ -51,10 +51,13 @@ package final class LoginLimiter: Sendable {
 
     /// Holds a place for an attempt, which ``finish(account:address:_:)`` gives back.
     ///
-    /// - Parameter account: nil where an attempt names none, and only its address is bound.
+    /// - Parameters:
+    ///   - account: nil where an attempt names none, and only its address is bound.
+    ///   - now: by a clock that only goes on: a clock that is set right must lock nobody out.
     /// - Throws: 429 with the seconds until the window ends; 503 where no place gets free.
     package func admit(account: String?, address: String, now: Timestamp) async throws {
-        for _ in 0..<Self.patience {
+        let deadline = ContinuousClock.now + Self.patience
+        while ContinuousClock.now < deadline {
             switch state.withLock({ decide(&$0, account, address, now) }) {
             case .admitted: return
             case .refused(let until):
@@ -76,10 +79,6 @@ package final class LoginLimiter: Sendable {
         var byAccount = window(account.flatMap { state.accounts[$0] }, now)
         for (window, limit) in [(byAddress, limits.perAddress), (byAccount, limits.perAccount)] {
             if window.failures >= limit {
-                state.addresses[address] = byAddress.failures > 0 || byAddress.held > 0 ? byAddress : nil
-                if let account {
-                    state.accounts[account] = byAccount.failures > 0 || byAccount.held > 0 ? byAccount : nil
-                }
                 return .refused(until: window.startedAt.adding(seconds: limits.windowSeconds))
             }
             if window.failures + window.held >= limit { return .mustWait }
@@ -119,8 +118,6 @@ package final class LoginLimiter: Sendable {
 
     private func window(_ window: Window?, _ now: Timestamp) -> Window {
         guard let window else { return Window(startedAt: now) }
-        // The clock was ahead when it began: it goes on from now, and ends as late as any.
-        if window.startedAt > now { return Window(failures: window.failures, held: window.held, startedAt: now) }
         guard window.startedAt.adding(seconds: limits.windowSeconds) <= now else { return window }
         return Window(held: window.held, startedAt: now)
     }

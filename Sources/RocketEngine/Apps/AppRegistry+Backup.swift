@@ -221,6 +221,7 @@ extension AppRegistry {
     }
 
     private func requireFree(_ names: [String]) async throws {
+        try await clearLeftovers()
         let there = try await all(includingUnfinished: true).filter { names.contains($0.name) }
         let unfinished = there.filter { $0.status != .active }.map(\.name)
         guard unfinished.isEmpty else {

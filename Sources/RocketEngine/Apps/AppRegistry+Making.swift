@@ -57,8 +57,7 @@ extension AppRegistry {
             status: .creating,
             identity: Data(dependencies.randomBytes(16)).base64EncodedString()
         )
-        // A creation that failed on a full disk holds its name no longer than the disk is full.
-        if leftovers.withLock({ !$0.isEmpty }) { try await sweepUnfinished(ignoresLeases: false) }
+        try await clearLeftovers()
         guard try await !provider.exists(app.databaseName) else { throw Self.taken(name) }
         var lease = newLease()
         do {
@@ -98,7 +97,8 @@ extension AppRegistry {
         guard try await provider.rename(draft, to: app.databaseName) else { throw Self.taken(app.name) }
         let statement = store.move(app, from: .publishing, to: .active, lease: dependencies.now(), held: lease)
         // A copy may have brought work along.
-        let work = origin.isCopy ? [store.noteWork(app, now: dependencies.now())] : []
+        let now = dependencies.now()
+        let work = origin.isCopy ? [store.noteWork(app, now: now, notedAfter: ClockSkew.bound(at: now))] : []
         let statements = [statement, MetaStore.raise(.appsVersion)] + work
         guard try await management.write(statements)[0].changes == 1 else { throw Self.tooSlow }
     }
@@ -251,6 +251,11 @@ extension AppRegistry {
         }
         await removeFiles(of: app)
         _ = try await management.write([store.delete(app), MetaStore.raise(.appsVersion)])
+    }
+
+    /// A making that failed on a full disk holds its name no longer than the disk is full.
+    func clearLeftovers() async throws {
+        if leftovers.withLock({ !$0.isEmpty }) { try await sweepUnfinished(ignoresLeases: false) }
     }
 
     /// Takes back what a crash, here or on another server, left half made or half removed.

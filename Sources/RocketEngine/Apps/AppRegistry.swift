@@ -299,7 +299,9 @@ package final class AppRegistry: Sendable {
                 changed: changed,
                 workIsDue: { [weak self] in self?.tellWorker(app.name) },
                 noteWork: { [management, store] now in
-                    _ = try await management.write([store.noteWork(app, now: now)])
+                    _ = try await management.write([
+                        store.noteWork(app, now: now, notedAfter: ClockSkew.bound(at: now))
+                    ])
                 }
             )
         } catch {

@@ -117,10 +117,18 @@ extension AppRegistry {
         let settled = store.settleWork(
             context.stored,
             due: known.next,
-            unlessNotedSince: now.adding(seconds: -WorkNote.restSeconds),
-            notedAfter: ClockSkew.bound(at: now)
+            unlessNotedSince: now.adding(seconds: -WorkNote.restSeconds)
         )
         _ = try await management.write([settled])
+    }
+
+    /// Brings nearer what a clock put off in an app that was ahead, and the note of it in the list of apps. Until that is
+    /// done the app stays on the list of those with work, and so open.
+    package func rewind(_ context: AppContext) async throws {
+        guard try await context.rewind(dependencies) else { return }
+        let now = dependencies.now()
+        let note = store.renoteWork(context.stored, now: now, notedAfter: ClockSkew.bound(at: now))
+        _ = try await management.write([note])
     }
 
     /// How many apps work may hold open at once.

@@ -124,18 +124,15 @@ package struct WorkflowDesk: Sendable {
         var instants: [Timestamp] = []
         for (workflow, schedule) in scheduled {
             let noted = known[workflow.id].flatMap { $0.version == workflow.version ? $0.next : nil }
-            let next = schedule.next(after: now)
-            // One that is noted for later than the next time was noted by a clock that was ahead.
-            let isAhead = noted.map { noted in next.map { noted > $0 } ?? false } ?? false
-            if let noted, noted > now, !isAhead {
+            if let noted, noted > now {
                 instants.append(noted)
                 continue
             }
-            guard let next else { continue }
+            guard let next = schedule.next(after: now) else { continue }
             instants.append(next)
             let trigger: JSONObject = ["scheduled_at": .string((noted ?? next).rfc3339)]
             var starts: [WorkflowStore.Start] = []
-            if noted != nil, !isAhead { starts = EventScript.starts(workflow, trigger, now, dependencies) }
+            if noted != nil { starts = EventScript.starts(workflow, trigger, now, dependencies) }
             let move = store.schedule(workflow.id, workflow.version, from: noted, to: next)
             _ = try await app.database.write(
                 ScheduleScript(

@@ -19,8 +19,8 @@ final class HeadGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard case .head(var head) = unwrapInboundIn(data) else { return context.fireChannelRead(data) }
-        let hosts = head.headers[canonicalForm: "host"]
-        let namesHost = hosts.count == 1 || hosts.isEmpty && head.version == .http1_0
+        let hosts = head.headers["host"]
+        let namesHost = hosts.count == 1 && !hosts[0].contains(",") || hosts.isEmpty && head.version == .http1_0
         let ends = !namesHost || Self.endsConnection(head)
         isLast.append(ends)
         if hosts.isEmpty, namesHost { head.headers.add(name: "host", value: "") }
