@@ -11,12 +11,16 @@ package final class SecretWatch: Sendable {
         /// What each of them is.
         var secrets: [Data: String] = [:]
         var leaks: [String] = []
+        /// Lines of the log that nobody has looked through.
+        var lines: [UInt8] = []
     }
 
     private let state = Mutex(State())
 
     /// Shorter ones are words that stand anywhere.
     private static let minimumLength = 8
+    /// Bytes of lines.
+    private static let maximumHeard = 4_194_304
     /// What everybody knows: the password that a server warns of in its log, and the word that asks for a secret.
     private static let known: Set<String> = ["changeme", "generate"]
     /// Members of bodies that hold a secret, at routes whose bodies are not records.
@@ -32,21 +36,48 @@ package final class SecretWatch: Sendable {
     }
 
     /// What was found so far: a kind of secret and a place each.
-    package var leaks: [String] { state.withLock { $0.leaks } }
+    package var leaks: [String] {
+        lookThroughLines()
+        return state.withLock { $0.leaks }
+    }
 
     // MARK: looking
 
     /// - Parameter allowed: secrets that belong there.
     package func look(in bytes: [UInt8], _ place: @autoclosure () -> String, allowed: Set<String> = []) {
-        look(in: Data(bytes), place()) { allowed.isEmpty || !allowed.contains($1) }
+        look(in: Data(bytes)) { _ in place() } where: { allowed.isEmpty || !allowed.contains($1) }
     }
 
-    private func look(in data: Data, _ place: @autoclosure () -> String, where isForbidden: (String, String) -> Bool) {
+    private func look(in data: Data, _ place: (Data.Index) -> String, where isForbidden: (String, String) -> Bool) {
         let secrets = state.withLock { $0.secrets }
-        for (secret, kind) in secrets where data.range(of: secret) != nil {
-            guard isForbidden(kind, String(decoding: secret, as: UTF8.self)) else { continue }
-            let leak = "\(kind) in \(place())"
+        for (secret, kind) in secrets {
+            guard let found = data.range(of: secret), isForbidden(kind, String(decoding: secret, as: UTF8.self))
+            else { continue }
+            let leak = "\(kind) in \(place(found.lowerBound))"
             state.withLock { $0.leaks.append(leak) }
+        }
+    }
+
+    /// Keeps a line of the log, which is looked through later, for what is told after it too.
+    func hear(_ line: String) {
+        let isMuch = state.withLock {
+            $0.lines += line.utf8
+            $0.lines.append(UInt8(ascii: "\n"))
+            return $0.lines.count > Self.maximumHeard
+        }
+        if isMuch { lookThroughLines() }
+    }
+
+    private func lookThroughLines() {
+        let lines = state.withLock { state in
+            defer { state.lines = [] }
+            return Data(state.lines)
+        }
+        look(in: lines) { found in
+            let line = lines[..<found].split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).last ?? Data()
+            return "the log: \(String(decoding: line, as: UTF8.self))"
+        } where: { _, _ in
+            true
         }
     }
 
@@ -57,7 +88,7 @@ package final class SecretWatch: Sendable {
         else { return }
         for case let file as URL in files {
             guard try file.resourceValues(forKeys: [.isRegularFileKey]).isRegularFile == true else { continue }
-            look(in: try Data(contentsOf: file), "the file \(file.lastPathComponent)") { kind, _ in
+            look(in: try Data(contentsOf: file)) { _ in "the file \(file.lastPathComponent)" } where: { kind, _ in
                 !kind.hasPrefix("token ")
             }
         }
@@ -124,8 +155,7 @@ struct WatchingLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        let text = "\(event.message) \(metadata) \(event.metadata ?? [:])"
-        watch.look(in: [UInt8](text.utf8), "the log: \(event.message)")
+        watch.hear("\(event.message) \(metadata) \(event.metadata ?? [:])")
     }
 }
 

@@ -9,7 +9,7 @@ import urllib.parse
 
 from app import APP
 from kill9 import Client, RoundFailure
-from routes import ADMIN, ANONYMOUS, PLATFORM, ROOT, USER
+from routes import ADMIN, ANONYMOUS, PLATFORM, ROOT, SLOW, USER
 from wire import Wire, asks_for_end, head, is_bare, says_end
 
 SLOWEST = 2.0  # seconds
@@ -63,7 +63,7 @@ class Judge:
         client, self.signed_in_at = Client(self.server.port), time.monotonic()
         for role, app, email, password in (
             (PLATFORM, "_platform", "platform@localhost", "changeme"), (ADMIN, APP, "admin@localhost", "changeme"),
-            (USER, APP, "agent@x.example", "password1"),
+            (USER, APP, "agent@x.example", "password1"), (SLOW, APP, "slow@x.example", "password1"),
         ):
             with contextlib.suppress(RoundFailure):
                 answer = client.call("POST", f"/api/{app}/auth/login", {"email": email, "password": password})

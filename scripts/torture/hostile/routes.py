@@ -6,6 +6,7 @@ from kill9 import RoundFailure
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 ADMIN, USER, ANONYMOUS, PLATFORM = "admin", "user", "anonymous", "platform"
+SLOW = "slow"  # who uploads slowly, for a user may upload a few files at once
 
 
 class Route(NamedTuple):

@@ -6,7 +6,7 @@ import threading
 import time
 
 from app import APP
-from routes import ADMIN
+from routes import ADMIN, SLOW
 
 BODY_SECONDS, HEAD_SECONDS = 5, 60  # server.request_timeout_s as we set it; the other one is fixed
 
@@ -17,7 +17,8 @@ class SlowClients:
     def __init__(self, judge, count, waits_for_heads):
         token = b"Authorization: Bearer " + judge.token(ADMIN).encode() + b"\r\n"
         start = b"POST /api/" + APP.encode() + b"/tag HTTP/1.1\r\nHost: localhost\r\n" + token
-        form = b"POST /api/" + APP.encode() + b"/_files/upload HTTP/1.1\r\nHost: localhost\r\n" + token
+        form = b"POST /api/" + APP.encode() + b"/_files/upload HTTP/1.1\r\nHost: localhost\r\n"
+        form += b"Authorization: Bearer " + judge.token(SLOW).encode() + b"\r\n"
         form += b"Content-Type: multipart/form-data; boundary=xyz\r\nContent-Length: 1000000\r\n\r\n--xyz\r\n"
         kinds = {
             "a slow body": (

@@ -25,10 +25,10 @@ class Stage(RightBodies):
         judge.sign_in()
         judge.must("POST", f"/api/{APP}/_admin/import", helpdesk)
         judge.must("POST", f"/api/{APP}/_admin/import", DEFINITIONS)
-        judge.must(
-            "POST", f"/api/{APP}/_admin/users",
-            {"email": "agent@x.example", "password": "password1", "roles": ["agent"]}
-        )
+        for email in ("agent@x.example", "slow@x.example"):
+            judge.must(
+                "POST", f"/api/{APP}/_admin/users", {"email": email, "password": "password1", "roles": ["agent"]}
+            )
         judge.sign_in()
         self.file = self.upload()
         self.tag = judge.must("POST", f"/api/{APP}/tag", {"label": "kept"})["id"]
