@@ -57,10 +57,17 @@ package struct FailureDetail: Sendable, Hashable {
         message: String,
         facts: JSONObject = JSONObject()
     ) {
-        self.field = field
+        self.field = field.map { Self.bounded($0, 1_000) }
         self.rule = rule
-        self.message = message
+        self.message = Self.bounded(message, Self.maximumMessage)
         self.facts = facts
+    }
+
+    /// Bytes. What a client sent may stand in a message, and a client may send megabytes.
+    fileprivate static let maximumMessage = 4_000
+
+    fileprivate static func bounded(_ text: String, _ maximum: Int) -> String {
+        text.utf8.count <= maximum ? text : text[..<text.utf8.index(text.startIndex, offsetBy: maximum)] + "…"
     }
 }
 
@@ -74,7 +81,7 @@ package struct RequestFailure: Error, Sendable, Hashable {
 
     package init(_ code: ErrorCode, _ message: String, details: [FailureDetail] = [], retryAfterSeconds: Int? = nil) {
         self.code = code
-        self.message = message
+        self.message = FailureDetail.bounded(message, FailureDetail.maximumMessage)
         self.details = details
         self.retryAfterSeconds = retryAfterSeconds
     }

@@ -45,7 +45,11 @@ package final class SecretWatch: Sendable {
 
     /// - Parameter allowed: secrets that belong there.
     package func look(in bytes: [UInt8], _ place: @autoclosure () -> String, allowed: Set<String> = []) {
-        look(in: Data(bytes)) { _ in place() } where: { allowed.isEmpty || !allowed.contains($1) }
+        look(in: Data(bytes)) { _ in
+            place()
+        } where: {
+            allowed.isEmpty || !allowed.contains($1)
+        }
     }
 
     private func look(in data: Data, _ place: (Data.Index) -> String, where isForbidden: (String, String) -> Bool) {
@@ -74,7 +78,8 @@ package final class SecretWatch: Sendable {
             return Data(state.lines)
         }
         look(in: lines) { found in
-            let line = lines[..<found].split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).last ?? Data()
+            let line =
+                lines[..<found].split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).last ?? Data()
             return "the log: \(String(decoding: line, as: UTF8.self))"
         } where: { _, _ in
             true
@@ -88,7 +93,9 @@ package final class SecretWatch: Sendable {
         else { return }
         for case let file as URL in files {
             guard try file.resourceValues(forKeys: [.isRegularFileKey]).isRegularFile == true else { continue }
-            look(in: try Data(contentsOf: file)) { _ in "the file \(file.lastPathComponent)" } where: { kind, _ in
+            look(in: try Data(contentsOf: file)) { _ in
+                "the file \(file.lastPathComponent)"
+            } where: { kind, _ in
                 !kind.hasPrefix("token ")
             }
         }

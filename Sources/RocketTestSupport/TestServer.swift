@@ -27,17 +27,21 @@ package final class TestServer: Sendable {
     /// Where uploaded files are.
     package var filesDirectory: String { directory.url.appendingPathComponent("files").path }
 
+    /// How long a test waits for a receiver that never answers.
+    package static let callTimeout = Duration.milliseconds(1500)
+
     /// Runs a test on a fresh server, and removes all of it afterwards.
     package static func run(
         _ store: TestStore,
         settings: AppSettings? = nil,
         server: ServerSettings = ServerSettings(),
         addresses: CallAddresses = CallAddresses(refusesInner: false),
+        callTimeout: Duration = callTimeout,
         _ test: (TestServer) async throws -> Void
     ) async throws {
         await TestSlots.servers.take()
         do {
-            try await runAlone(store, settings: settings, server: server, addresses, test)
+            try await runAlone(store, settings: settings, server: server, addresses, callTimeout, test)
         } catch {
             await TestSlots.servers.give()
             throw error
@@ -50,13 +54,14 @@ package final class TestServer: Sendable {
         settings: AppSettings?,
         server: ServerSettings,
         _ addresses: CallAddresses,
+        _ callTimeout: Duration,
         _ test: (TestServer) async throws -> Void
     ) async throws {
         let directory = try TemporaryDirectory()
         var appSettings = settings ?? AppSettings()
         appSettings.filesDirectory = directory.url.appendingPathComponent("files").path
         appSettings.bcryptCost = 4
-        let testServer = try await TestServer(store, directory, appSettings, server, addresses)
+        let testServer = try await TestServer(store, directory, appSettings, server, addresses, callTimeout)
         do {
             try await test(testServer)
         } catch {
@@ -103,7 +108,8 @@ package final class TestServer: Sendable {
         _ directory: TemporaryDirectory,
         _ settings: AppSettings,
         _ server: ServerSettings,
-        _ addresses: CallAddresses = CallAddresses(refusesInner: false)
+        _ addresses: CallAddresses = CallAddresses(refusesInner: false),
+        _ callTimeout: Duration = callTimeout
     ) async throws {
         self.directory = directory
         let clock = clock
@@ -129,7 +135,7 @@ package final class TestServer: Sendable {
             now: { clock.now() }
         )
         var calls = DeliverySettings()
-        calls.timeout = .milliseconds(1500)
+        calls.timeout = callTimeout
         calls.patienceAtStop = .milliseconds(1000)
         let deliveries = Deliveries(sender: sender, dependencies: dependencies, settings: calls)
         let services = ServerServices(

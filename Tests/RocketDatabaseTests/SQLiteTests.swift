@@ -99,7 +99,7 @@ struct SQLiteTests {
                 _ = try await database.read([endless])
                 Issue.record("it ended")
             } catch DatabaseFailure.timedOut {}
-            #expect(ContinuousClock.now - start < .seconds(10))
+            #expect(ContinuousClock.now - start < .seconds(60))
             #expect(try await database.read([SQLStatement("SELECT 1", output: .values)])[0].rows == [[.integer(1)]])
         }
     }
@@ -163,7 +163,7 @@ struct SQLiteTests {
                 _ = try await database.read([match])
                 Issue.record("it ended")
             } catch DatabaseFailure.timedOut {}
-            #expect(ContinuousClock.now - start < .seconds(10))
+            #expect(ContinuousClock.now - start < .seconds(60))
         }
     }
 }

@@ -30,6 +30,20 @@ struct FailureTests {
         #expect(failure.message == "There is no entity \"tickt\"; did you mean \"ticket\"?")
     }
 
+    @Test func tellsNoMegabytesOfWhatCame() {
+        let sent = String(repeating: "é", count: 100_000)
+        let failure = RequestFailure(
+            .unknownField,
+            "There is no \(sent)",
+            details: [
+                FailureDetail(field: sent, message: "not \(sent)")
+            ]
+        )
+        for text in [failure.message, failure.details[0].message, failure.details[0].field ?? ""] {
+            #expect(text.utf8.count < 4_100 && text.hasSuffix("é…"))
+        }
+    }
+
     @Test func asksToComeBackWhereItIsUnavailable() {
         let failure = RequestFailure.unavailable("The server is draining")
         #expect(failure.code == .unavailable)

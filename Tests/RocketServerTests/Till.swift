@@ -6,8 +6,12 @@ import RocketTestSupport
 
 /// An app to try rules on: sales with lines of products, a customer and labels, and a journal.
 enum Till {
-    static func run(_ store: TestStore, _ test: (TestApp) async throws -> Void) async throws {
-        try await TestServer.run(store) { server in
+    static func run(
+        _ store: TestStore,
+        callTimeout: Duration = TestServer.callTimeout,
+        _ test: (TestApp) async throws -> Void
+    ) async throws {
+        try await TestServer.run(store, callTimeout: callTimeout) { server in
             let app = try await server.makeApp("till")
             let answer = try await app.post("_admin/import", definitions)
             guard answer.status == 200 else { throw TestFailure("import: \(answer)") }

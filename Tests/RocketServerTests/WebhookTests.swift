@@ -12,10 +12,11 @@ struct WebhookTests {
     /// An app with labels, and a receiver to be told of them.
     static func run(
         _ store: TestStore,
+        callTimeout: Duration = TestServer.callTimeout,
         _ test: (TestServer, TestApp, TestReceiver) async throws -> Void
     ) async throws {
         try await TestReceiver.run { receiver in
-            try await Till.run(store) { app in try await test(app.server, app, receiver) }
+            try await Till.run(store, callTimeout: callTimeout) { app in try await test(app.server, app, receiver) }
         }
     }
 

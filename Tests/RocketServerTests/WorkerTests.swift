@@ -113,7 +113,7 @@ struct WorkerTests {
     /// What hangs keeps nobody waiting: no other record of its webhook, and none that is written later.
     @Test(arguments: TestStore.allCases)
     func aCallThatHangsHoldsUpNoOtherRecord(store: TestStore) async throws {
-        try await WebhookTests.run(store) { server, app, receiver in
+        try await WebhookTests.run(store, callTimeout: .seconds(20)) { server, app, receiver in
             try await WebhookTests.hook(app, receiver)
             receiver.react([.hang])
             try await Self.working(server) {
@@ -122,7 +122,7 @@ struct WorkerTests {
                 let start = ContinuousClock.now
                 _ = try await app.make("label", ["text": "later"])
                 try await Self.until("the second is told") { receiver.received.count == 2 }
-                #expect(ContinuousClock.now - start < .seconds(1))
+                #expect(ContinuousClock.now - start < .seconds(10))
             }
         }
     }
@@ -130,7 +130,7 @@ struct WorkerTests {
     /// Nor another webhook of the same host.
     @Test(arguments: TestStore.allCases)
     func webhooksThatHangHoldUpNoOtherOfTheirHost(store: TestStore) async throws {
-        try await WebhookTests.run(store) { server, app, receiver in
+        try await WebhookTests.run(store, callTimeout: .seconds(20)) { server, app, receiver in
             for _ in 0..<20 { try await WebhookTests.hook(app, receiver) }
             try await WebhookTests.hook(app, receiver, "customer")
             receiver.react(Array(repeating: .hang, count: 20))
@@ -140,7 +140,7 @@ struct WorkerTests {
                 let start = ContinuousClock.now
                 _ = try await app.make("customer", ["name": "c"])
                 try await Self.until("the other is told") { receiver.received.count == 21 }
-                #expect(ContinuousClock.now - start < .seconds(1))
+                #expect(ContinuousClock.now - start < .seconds(10))
             }
         }
     }
