@@ -50,4 +50,4 @@ def run(parser, name, run_try, describe, summary):
             shutil.rmtree(directory)
             print(f"try {number + 1} (seed {seed}): {describe(result)}", flush=True)
     print(summary(options.store, good, options.tries) if good else f"{options.store}: no try was good")
-    sys.exit(0 if len(good) == options.tries else 1)
+    sys.exit(0 if good and len(good) == options.tries else 1)

@@ -9,9 +9,16 @@ package import RocketPlanning
 package protocol TransactionScript<Outcome>: Sendable {
     associatedtype Outcome: Sendable
 
+    /// Whether it reads a row or two by their keys and no more: nobody minds to wait for a few of them.
+    var isBrief: Bool { get }
+
     /// - Parameter results: what the statements of the last step gave, in their order; empty at the start.
     /// - Throws: whatever makes the transaction roll back; the caller gets the same error.
     mutating func next(_ results: [StatementResult]) throws -> TransactionStep<Outcome>
+}
+
+extension TransactionScript {
+    package var isBrief: Bool { false }
 }
 
 package enum TransactionStep<Outcome: Sendable>: Sendable {

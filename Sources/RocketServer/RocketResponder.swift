@@ -66,10 +66,10 @@ package struct RocketResponder: HTTPResponder {
     package func respond(to request: Request, context: RocketContext) async throws -> Response {
         let crossOrigin = services.settings.crossOrigin
         let methods = { table.methods(at: Substring(request.uri.path)) }
+        if let failure = Self.problem(of: request) { return await refuse(request, context, failure) }
         if let headers = crossOrigin.preflightHeaders(for: request.head, methods: methods) {
             return await preflight(request, context, headers)
         }
-        if let failure = Self.problem(of: request) { return await refuse(request, context, failure) }
         var response = try await answer(to: request, context: context)
         response.headers.append(contentsOf: crossOrigin.answerHeaders(for: request.head))
         return response

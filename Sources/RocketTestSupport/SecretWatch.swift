@@ -162,7 +162,7 @@ struct WatchingLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        watch.hear("\(event.message) \(metadata) \(event.metadata ?? [:])")
+        watch.hear("\(event.message) \(metadata) \(event.metadata ?? [:]) \(event.error.map { "\($0)" } ?? "")")
     }
 }
 

@@ -293,6 +293,8 @@ import Testing
             ("", ["ROCKET_SERVER_PROT": "1"], "ROCKET_SERVER_PROT is not known; did you mean \"ROCKET_SERVER_PORT\"?"),
             ("", ["ROCKET_FAULTS": "after-comit=1"], "ROCKET_FAULTS: expected a point (after-commit, before-answer,"),
             ("", ["ROCKET_FAULTS": "answer-lost=2"], "got \"answer-lost=2\""),
+            ("", ["ROCKET_FAULTS": "="], "got \"=\""),
+            ("", ["ROCKET_FAULTS": ","], "got \",\""),
             (
                 "", ["ROCKET_FAULTS": "answer-lost=1", "ROCKET_ENVIRONMENT": "production"],
                 "ROCKET_FAULTS makes a server fail on purpose: production takes none"

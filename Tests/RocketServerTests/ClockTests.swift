@@ -11,13 +11,14 @@ import Testing
 /// A clock that was ahead, by a year, and was set right: nothing waits for that year to pass.
 struct ClockTests {
     private static let year: Int64 = 365 * 86_400
+    private static let hour = Duration.seconds(3600)
 
     /// Does something a year ahead, then sets the clock right and lets the worker do what it does by itself when a clock
     /// has been steady for some minutes.
     private static func ahead(_ app: TestApp, _ body: (TestApp) async throws -> Void) async throws -> TestApp {
         try await body(try await app.after(seconds: year))
         let right = try await app.after(seconds: -year)
-        await right.server.worker.rewind()
+        await right.server.worker.rewind(steadyFor: Self.hour)
         return right
     }
 
@@ -38,6 +39,69 @@ struct ClockTests {
             try await app.deliver()
             #expect(receiver.received.count == 2)
             #expect(Set(receiver.received.map { $0.headers["webhook-id"] }).count == 1)
+        }
+    }
+
+    /// Later ones of the same record wait for the first, and come after it.
+    @Test(arguments: TestStore.allCases)
+    func allDeliveriesOfARecordAreBroughtNearer(store: TestStore) async throws {
+        try await WebhookTests.run(store) { _, start, receiver in
+            try await WebhookTests.hook(start, receiver, "label")
+            receiver.react([.answer(500)])
+            // All written by a clock that is right.
+            let id = try await start.make("label", ["text": "a"])
+            #expect(try await start.put("label/\(id)", ["text": "b"]).status == 200)
+            var app = try await Self.ahead(start) { app in try await app.deliver() }
+            #expect(receiver.received.count == 1)
+            for _ in 0..<3 {
+                app = try await app.after(seconds: 120)
+                try await app.deliver()
+            }
+            #expect(receiver.received.map { $0.json["record"]["text"].string } == ["a", "a", "b"])
+        }
+    }
+
+    /// A branch that goes on under such a clock does not move what another one set before.
+    @Test(arguments: TestStore.allCases)
+    func whatARightClockSetStaysAsItIs(store: TestStore) async throws {
+        try await WorkflowTests.run(store) { _, start, _ in
+            try await WorkflowTests.workflow(
+                start,
+                [
+                    ["id": "both", "type": "parallel", "branches": [["long"], ["short", "more"]]],
+                    ["id": "long", "type": "wait", "duration": "800d"],
+                    ["id": "short", "type": "wait", "duration": "2d"],
+                    ["id": "more", "type": "wait", "duration": "3d"],
+                ]
+            )
+            _ = try await start.make("label", ["text": "a"])
+            try await start.deliver()
+            // The second branch goes on to its next rest a year ahead, the first one rests on.
+            var app = try await Self.ahead(start) { app in try await app.deliver() }
+            let before = try await WorkflowTests.instances(app)[0]
+            #expect(before["current_step_deadline"].string?.hasPrefix("2028-05-09") == true, "\(before)")
+            app = try await app.after(seconds: 4 * 86_400)
+            try await app.deliver()
+            app = try await app.after(seconds: 790 * 86_400)
+            try await app.deliver()
+            #expect(try await WorkflowTests.instances(app)[0]["status"] == "running")
+            app = try await app.after(seconds: 7 * 86_400)
+            try await app.deliver()
+            #expect(try await WorkflowTests.instances(app)[0]["status"] == "completed")
+        }
+    }
+
+    /// To a clock that has not proved itself nothing is old.
+    @Test func nothingIsTidiedAwayByAClockThatWasJustSet() async throws {
+        try await WebhookTests.run(.sqlite) { server, start, receiver in
+            try await WebhookTests.hook(start, receiver)
+            _ = try await start.make("label", ["text": "a"])
+            try await start.deliver()
+            let app = try await start.after(seconds: Self.year)
+            await server.worker.tidy(steadyFor: .seconds(600))
+            #expect(try await WebhookTests.logs(app).count == 1)
+            await server.worker.tidy(steadyFor: .seconds(900))
+            #expect(try await WebhookTests.logs(app).isEmpty)
         }
     }
 
@@ -129,7 +193,7 @@ struct ClockTests {
             try await start.deliver()
             let seconds = server.clock.now().microseconds / 1_000_000
             server.clock.advance(seconds: -seconds)
-            await server.worker.rewind()
+            await server.worker.rewind(steadyFor: Self.hour)
             let app = try await start.after(seconds: seconds + 86_400)
             try await app.deliver()
             let instance = try await WorkflowTests.instances(app)[0]
@@ -172,7 +236,7 @@ struct ClockTests {
             server.clock.advance(seconds: 300)
             try await settle()
             #expect(try await names() == [app.name])
-            await server.worker.rewind()
+            await server.worker.rewind(steadyFor: Self.hour)
             try await app.deliver()
             #expect(receiver.received.count == 1)
             // And not for ever.

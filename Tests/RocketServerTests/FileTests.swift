@@ -415,24 +415,24 @@ struct FileTests {
             // A day later what was never used is gone; what is used stays, in a deleted record too.
             var later = try await app.after(seconds: 24 * 3600 + 60)
             #expect(try await later.delete(path).status == 200)
-            await later.server.worker.tidy()
+            await later.server.worker.tidy(steadyFor: .seconds(3600))
             #expect(try await later.get("_files")["data"].array.map(Self.id).sorted() == ids.prefix(2).sorted())
             #expect(try Self.onDisk(app).count == 2)
             #expect(try await later.post("\(path)/restore", [:]).status == 200)
             // One is taken out: it is kept for a day, and can be put back.
             #expect(try await later.put(path, ["secret": .null]).status == 200)
-            await later.server.worker.tidy()
+            await later.server.worker.tidy(steadyFor: .seconds(3600))
             #expect(try await later.get("_files/\(ids[1])").status == 200)
             #expect(try await later.put(path, ["secret": .string(ids[1])]).status == 200)
             later = try await later.after(seconds: 24 * 3600 + 60)
-            await later.server.worker.tidy()
+            await later.server.worker.tidy(steadyFor: .seconds(3600))
             #expect(try await later.get("_files/\(ids[1])").status == 200)
             #expect(try await later.delete("\(path)?purge=true").status == 200)
             for _ in 0..<2 {
-                await later.server.worker.tidy()
+                await later.server.worker.tidy(steadyFor: .seconds(3600))
                 later = try await later.after(seconds: 24 * 3600 + 60)
             }
-            await later.server.worker.tidy()
+            await later.server.worker.tidy(steadyFor: .seconds(3600))
             #expect(try await later.get("_files")["meta"]["total"] == 0)
             #expect(try Self.onDisk(app).isEmpty)
         }

@@ -478,10 +478,10 @@ struct HistoryTests {
             let loud = try await Self.make(app, "loud", ["n": 1])
             let later = try await app.after(seconds: 300 * 86_400)
             #expect(try await later.put("loud/\(loud)", ["n": 2]).status == 200)
-            await later.server.worker.tidy()
+            await later.server.worker.tidy(steadyFor: .seconds(3600))
             #expect(try await Self.lines(later, "loud/\(loud)").count == 2)
             let muchLater = try await later.after(seconds: 100 * 86_400)
-            await muchLater.server.worker.tidy()
+            await muchLater.server.worker.tidy(steadyFor: .seconds(3600))
             #expect(try await Self.lines(muchLater, "loud/\(loud)") == ["update n=1>2"])
         }
     }

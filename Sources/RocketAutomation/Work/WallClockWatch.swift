@@ -13,16 +13,21 @@ struct WallClockWatch {
     private var steadySince = ContinuousClock.now
     private var rewoundAt: ContinuousClock.Instant?
 
-    /// Whether it is time to bring nearer what clocks put off that were ahead: once this one has been steady for five
-    /// minutes, and again every ten, for others' clocks.
-    mutating func mayRewind(_ now: Timestamp, at instant: ContinuousClock.Instant = .now) -> Bool {
+    /// For how long the clock of the wall has gone steadily.
+    mutating func steadiness(_ now: Timestamp, at instant: ContinuousClock.Instant = .now) -> Duration {
         let passed = (instant - start).components
         let lead = now.microseconds - passed.seconds * 1_000_000 - passed.attoseconds / 1_000_000_000_000
         if self.lead.map({ abs($0 - lead) > Self.tolerance }) ?? true {
             self.lead = lead
             (steadySince, rewoundAt) = (instant, nil)
         }
-        guard instant - steadySince >= Self.steadiness else { return false }
+        return instant - steadySince
+    }
+
+    /// Whether it is time to bring nearer what clocks put off that were ahead: once this one has been steady for five
+    /// minutes, and again every ten, for others' clocks.
+    mutating func mayRewind(_ now: Timestamp, at instant: ContinuousClock.Instant = .now) -> Bool {
+        guard steadiness(now, at: instant) >= Self.steadiness else { return false }
         if let rewoundAt, instant - rewoundAt < Self.interval { return false }
         rewoundAt = instant
         return true

@@ -56,10 +56,16 @@ package final class Worker: Sendable {
             do {
                 let soon = dependencies.now().adding(seconds: AppRegistry.leadSeconds)
                 // One after the other: there may be thousands, and only so many may be open.
-                for app in try await apps.namesWithWork(before: soon) { await visit(app) }
+                let mayRewind = clock.mayRewind(dependencies.now())
+                let steadiness = clock.steadiness(dependencies.now())
+                for app in try await apps.namesWithWork(before: soon) {
+                    await visit(app)
+                    // While it is open.
+                    if mayRewind { await rewind(app, steadyFor: steadiness) }
+                }
                 sweeps += 1
-                if clock.mayRewind(dependencies.now()) { await rewind() }
-                if sweeps % Self.sweepsBetweenTidying == 0 { await tidy() }
+                if mayRewind { await rewind(steadyFor: steadiness) }
+                if sweeps % Self.sweepsBetweenTidying == 0 { await tidy(steadyFor: steadiness) }
             } catch {
                 dependencies.logger.debug("the apps with work can't be listed", metadata: ["cause": "\(error)"])
             }
@@ -69,15 +75,19 @@ package final class Worker: Sendable {
     }
 
     /// Brings nearer what a clock put off that was ahead, this server's or another's; for a clock that is known to be right.
-    package func rewind() async {
-        for app in apps.openNames {
-            do {
-                try await apps.withApp(app, isUse: false) { try await apps.rewind($0) }
-                // Its alarm may be set for what was put off.
-                look(app)
-            } catch {
-                dependencies.logger.debug("work waits", metadata: ["app": "\(app)", "cause": "\(error)"])
-            }
+    ///
+    /// - Parameter steadiness: for how long this clock was seen to go steadily.
+    package func rewind(steadyFor steadiness: Duration) async {
+        for app in apps.openNames { await rewind(app, steadyFor: steadiness) }
+    }
+
+    private func rewind(_ app: String, steadyFor steadiness: Duration) async {
+        do {
+            try await apps.withApp(app, isUse: false) { try await apps.rewind($0, steadyFor: steadiness) }
+            // Its alarm may be set for what was put off.
+            look(app)
+        } catch {
+            dependencies.logger.debug("work waits", metadata: ["app": "\(app)", "cause": "\(error)"])
         }
     }
 
@@ -92,18 +102,21 @@ package final class Worker: Sendable {
         }
     }
 
-    /// Removes what is kept no longer.
-    package func tidy() async {
+    /// Removes what is kept no longer, by a clock that is taken for right: to one that is ahead all is old.
+    ///
+    /// - Parameter steadiness: for how long this clock was seen to go steadily.
+    package func tidy(steadyFor steadiness: Duration) async {
         for app in apps.openNames {
             do {
                 try await apps.withApp(app, isUse: false) { context in
+                    guard try await context.trustsClock(steadyFor: steadiness, dependencies) else { return }
                     for kind in kinds { try await kind.tidy(context) }
                     try await context.pruneRequestKeys(now: dependencies.now())
                     try await context.pruneHistory(
                         before: dependencies.now().adding(seconds: -apps.settings.historyDays * 86_400)
                     )
+                    try await AppFiles(context, dependencies).sweep()
                 }
-                try await apps.withApp(app, isUse: false) { try await AppFiles($0, dependencies).sweep() }
             } catch {
                 dependencies.logger.warning("an app was not tidied", metadata: ["app": "\(app)", "cause": "\(error)"])
             }
@@ -216,7 +229,12 @@ package final class Worker: Sendable {
                 next = min(next ?? again, again)
             }
         }
-        if let problem, jobs.isEmpty { throw problem }
+        if let problem {
+            guard !jobs.isEmpty else { throw problem }
+            // Nobody else hears of it while the others go on.
+            let facts: Logger.Metadata = ["app": "\(context.name)", "cause": "\(problem)"]
+            dependencies.logger.warning("a part of the work can't be looked for", metadata: facts)
+        }
         context.work.looked(next: jobs.isEmpty ? next : dependencies.now())
         if let next { setAlarm(context.name, next) }
         return jobs

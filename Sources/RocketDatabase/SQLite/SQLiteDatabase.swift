@@ -60,9 +60,7 @@ package final class SQLiteDatabase: AppDatabase {
 
     package func read<Script: TransactionScript>(_ script: Script) async throws -> Script.Outcome {
         try await withUnsafeThrowingContinuation { continuation in
-            enqueue(ScriptTurn(script, .shared, continuation), in: reads) { worker in
-                self.readers[worker].schedule { connection in self.drainReads(worker, connection) }
-            }
+            enqueue(ScriptTurn(script, .shared, continuation), in: reads, wake: wakeReader)
         }
     }
 
@@ -82,18 +80,23 @@ package final class SQLiteDatabase: AppDatabase {
         }
     }
 
+    private func wakeReader(_ worker: Int) {
+        readers[worker].schedule { connection in self.drainReads(worker, connection) }
+    }
+
     private func drainReads(_ worker: Int, _ connection: borrowing SQLiteAccess) {
         while true {
-            let turns = reads.take(upTo: 1, worker: worker)
-            guard !turns.isEmpty else { return }
-            for turn in turns { turn.runReading(connection) }
+            let taken = reads.take(upTo: 1, worker: worker)
+            if let other = taken.wakes { wakeReader(other) }
+            guard !taken.turns.isEmpty else { return }
+            for turn in taken.turns { turn.runReading(connection) }
         }
     }
 
     /// Callers wait outside the queue, one is let on whenever the others have had a turn.
     private func drainWrites(_ connection: borrowing SQLiteAccess) {
         while true {
-            let turns = writes.take(upTo: Self.maximumBatch, worker: 0, orSleep: callers.isEmpty)
+            let turns = writes.take(upTo: Self.maximumBatch, worker: 0, orSleep: callers.isEmpty).turns
             if !turns.isEmpty { callers.add(batch.withLock { $0.run(turns, connection) }) }
             if let caller = callers.next() {
                 guard run(caller, connection, begins: true) else { return }

@@ -5,6 +5,8 @@ import Synchronization
 /// A caller that waits for its turn at a connection.
 protocol Turn: Sendable {
     var mode: WriteMode { get }
+    /// See ``TransactionScript/isBrief``.
+    var isBrief: Bool { get }
     /// Runs a reading script and answers the caller.
     func runReading(_ access: borrowing SQLiteAccess)
     /// Runs a writing script, from the start or from where it has called, and keeps its outcome until ``succeed()`` or
@@ -23,6 +25,9 @@ protocol Turn: Sendable {
 
 /// The callers that wait for a set of workers. It decides who runs next and when a worker must be woken; it runs
 /// nothing itself.
+///
+/// To wake a worker costs more than a brief turn takes. So a few callers wait for one that runs brief turns, while the
+/// others sleep on; for one that runs anything else nobody waits who need not.
 final class TurnQueue: Sendable {
     enum Admission {
         case added
@@ -36,9 +41,20 @@ final class TurnQueue: Sendable {
         var waiting: [(turn: any Turn, since: ContinuousClock.Instant)] = []
         var head = 0
         var sleeping: [Int]
+        /// Workers that run what is not brief.
+        var lasting: Set<Int> = []
         var isWatched = false
         var isClosed = false
     }
+
+    struct Taken {
+        var turns: [any Turn] = []
+        /// A worker that sleeps and is needed.
+        var wakes: Int?
+    }
+
+    /// As many wait for a worker that runs brief turns before another one is woken.
+    private static let patience = 8
 
     private let state: Mutex<State>
     private let workers: Int
@@ -87,16 +103,23 @@ final class TurnQueue: Sendable {
         if state.isClosed { return .refused(.unavailable(cause: "the database is closed")) }
         if state.waiting.count - state.head >= limit { return .refused(.overloaded) }
         state.waiting.append((turn, now))
+        if isInGoodHands(state) { return .added }
         return state.sleeping.popLast().map(Admission.addedAndWake(worker:)) ?? .added
+    }
+
+    /// Whether those who wait will soon be taken by a worker that is awake.
+    private func isInGoodHands(_ state: State) -> Bool {
+        let brief = workers - state.sleeping.count - state.lasting.count
+        return brief > 0 && state.waiting.count - state.head <= brief * Self.patience
     }
 
     /// The next turns of a worker that is awake; none puts the worker to sleep. A turn that runs alone comes by itself.
     ///
     /// - Parameter orSleep: false where the worker has more to do.
-    func take(upTo count: Int, worker: Int, orSleep: Bool = true) -> [any Turn] {
+    func take(upTo count: Int, worker: Int, orSleep: Bool = true) -> Taken {
         let now = ContinuousClock.now
         var expired: [any Turn] = []
-        let taken = state.withLock { state -> [any Turn] in
+        let taken = state.withLock { state -> Taken in
             var taken: [any Turn] = []
             while taken.count < count, state.head < state.waiting.count {
                 let (turn, since) = state.waiting[state.head]
@@ -118,7 +141,9 @@ final class TurnQueue: Sendable {
                 state.head = 0
             }
             if taken.isEmpty, orSleep { state.sleeping.append(worker) }
-            return taken
+            if taken.allSatisfy(\.isBrief) { state.lasting.remove(worker) } else { state.lasting.insert(worker) }
+            let isWanting = state.head < state.waiting.count && !isInGoodHands(state)
+            return Taken(turns: taken, wakes: isWanting ? state.sleeping.popLast() : nil)
         }
         for turn in expired { turn.fail(.overloaded) }
         return taken
@@ -142,8 +167,14 @@ final class TurnQueue: Sendable {
 }
 
 /// A caller with its script. The outcome waits here for the commit.
+///
+/// The continuation is unsafe, for a checked one costs each request an allocation. It is resumed exactly once: a turn is in
+/// one place at a time, the queue that waits, the batch or the reader that took it out of there, or ``CallerQueue``, and
+/// each hands it on or ends it: a reader by ``runReading(_:)``, which does so on both of its ways, a writer by
+/// ``succeed()`` after the commit or ``fail(with:)``, never both, and who closes a queue fails what is in it.
 final class ScriptTurn<Script: TransactionScript>: Turn {
     let mode: WriteMode
+    var isBrief: Bool { script.isBrief }
     private let script: Script
     private let continuation: UnsafeContinuation<Script.Outcome, any Error>
     private let outcome = Mutex<Script.Outcome?>(nil)

@@ -236,14 +236,17 @@ package struct DeliveryStore: Sendable {
         }
         appendHeld(delivery, to: &sql)
         guard report.nextTry != nil else { return [sql.statement()] }
-        return [sql.statement(), postponement(delivery, to: instant)]
+        return [sql.statement(), postponement(delivery, to: instant, now)]
     }
 
     /// Later deliveries of the same record wait for this one, and need not be looked at before it.
-    private func postponement(_ delivery: ClaimedDelivery, to instant: SQLValue) -> SQLStatement {
+    private func postponement(_ delivery: ClaimedDelivery, to instant: SQLValue, _ now: Timestamp) -> SQLStatement {
         var sql = SQLBuilder(dialect)
         sql.append("UPDATE \"_webhook_logs\" SET \"due_at\" = ")
         sql.bind(stored: instant)
+        // By which it is found again where this clock is ahead.
+        sql.append(", \"updated_at\" = ")
+        sql.bind(stored: .integer(now.microseconds))
         // SQLite is kept from the index on due_at, by which it would read the whole lane: + means no index.
         let due = dialect == .sqlite ? "+\"due_at\"" : "\"due_at\""
         sql.append(" WHERE \"due_at\" IS NOT NULL AND \(due) < ")

@@ -138,6 +138,9 @@ package struct WorkflowStore: Sendable {
     ///
     /// - Parameter asks: whether who is asked may have changed.
     package func update(_ instance: WorkflowInstance, asks: Bool, now: Timestamp) -> [SQLStatement] {
+        var instance = instance
+        // An instance with something of a clock that was ahead is found by that.
+        let written = max(now, instance.noteDue(at: now))
         let count = instance.entryCount + instance.entries.count
         let values: [(String, SQLValue)] = [
             ("status", .text(instance.status.rawValue)),
@@ -146,7 +149,7 @@ package struct WorkflowStore: Sendable {
             ("context", .text(JSONValue.object(instance.context).jsonText)),
             ("state", .text(JSONValue.object(instance.state).jsonText)), ("entry_count", .integer(Int64(count))),
             ("due_at", instance.due.map { .integer($0.microseconds) } ?? .null),
-            ("updated_at", .integer(now.microseconds)),
+            ("updated_at", .integer(written.microseconds)),
         ]
         var sql = SQLBuilder(dialect)
         sql.append("UPDATE \"_workflow_instances\" SET ")

@@ -247,7 +247,10 @@ extension AppRegistry {
                 try await move(app, from: .publishing, to: .deleting, &lease)
                 try await provider.drop(app.databaseName)
             }
-        case .deleting: try await provider.drop(app.databaseName)
+        case .deleting:
+            // Whoever has removed it meanwhile has freed its name, and an app of that name may be there.
+            try await move(app, from: .deleting, to: .deleting, &lease)
+            try await provider.drop(app.databaseName)
         }
         await removeFiles(of: app)
         _ = try await management.write([store.delete(app), MetaStore.raise(.appsVersion)])
@@ -260,6 +263,14 @@ extension AppRegistry {
 
     /// Takes back what a crash, here or on another server, left half made or half removed.
     func sweepUnfinished(ignoresLeases: Bool) async throws {
+        // One at a time: what is left by this server is taken whoever has leased it.
+        guard
+            isSweeping.withLock({ isSweeping in
+                defer { isSweeping = true }
+                return !isSweeping
+            })
+        else { return }
+        defer { isSweeping.withLock { $0 = false } }
         for app in try await all(includingUnfinished: true) where app.status != .active {
             let lease = newLease()
             let isOurs = ignoresLeases || leftovers.withLock { $0.contains(app.identity) }

@@ -69,6 +69,8 @@ package final class AppRegistry: Sendable {
     let entries = Mutex<[String: Entry]>([:])
     /// The identities of apps whose making failed here, and could not be taken back.
     let leftovers = Mutex<Set<String>>([])
+    /// Whether what was left half made is being taken back.
+    let isSweeping = Mutex(false)
     /// The state of the list of apps that the open ones were held against.
     let appsVersion = Mutex<Int64>(0)
     let managementCheck = SharedCheck()

@@ -6,6 +6,9 @@ import RocketPlanning
 /// written later than that from now was written by one that was wrong.
 package enum ClockSkew {
     static let toleranceSeconds: Int64 = 300
+    /// How long a clock must have been steady before it is taken for right. Where no database's clock stands beside it,
+    /// it may be behind after a machine's rest, until somebody sets it right.
+    static let steadiness = (vouchedFor: Duration.seconds(300), alone: Duration.seconds(900))
     /// 2026-01-01: a machine without a clock of its own boots in 1970.
     static let earliest = Timestamp(microseconds: 1_767_225_600_000_000)
 
@@ -14,14 +17,24 @@ package enum ClockSkew {
 }
 
 extension AppContext {
-    /// Brings nearer what a clock put off that was ahead: deliveries, instances of workflows, schedules. Only a clock that
-    /// is right may say so, for to one that is behind all that is stored is ahead. Whoever calls has seen it go steadily
-    /// for a while; one from before this program was written is wrong, and so is one that the database's does not agree with.
+    /// Whether the clock may be taken for right: to one that is behind all that is stored is ahead, and to one that is
+    /// ahead all is old. One from before this program was written is wrong, and so is one that the database's does not
+    /// agree with.
     ///
-    /// - Returns: whether this clock may.
+    /// - Parameter steadiness: for how long the clock was seen to go steadily.
+    package func trustsClock(steadyFor steadiness: Duration, _ dependencies: EngineDependencies) async throws -> Bool {
+        let now = dependencies.now()
+        let needed = database.isRemote ? ClockSkew.steadiness.vouchedFor : ClockSkew.steadiness.alone
+        guard steadiness >= needed, now > ClockSkew.earliest else { return false }
+        return try await agrees(now, dependencies)
+    }
+
+    /// Brings nearer what a clock put off that was ahead: deliveries, instances of workflows, schedules; for a clock that
+    /// is taken for right.
+    ///
+    /// - Returns: whether all of it is near.
     func rewind(_ dependencies: EngineDependencies) async throws -> Bool {
         let now = dependencies.now()
-        guard now > ClockSkew.earliest, try await agrees(now, dependencies) else { return false }
         let bound = ClockSkew.bound(at: now)
         _ = try await database.write(DeliveryStore(database.dialect).rewind(after: bound, now: now))
         let store = WorkflowStore(database.dialect)
@@ -30,7 +43,8 @@ extension AppContext {
             try await database.write(RewindScript(id, store, now: now))
         }
         try await rewindSchedules(store, now)
-        return true
+        // Others may hold some, and of many only so many are taken at once.
+        return try await database.read([store.ahead(of: bound)])[0].rows.isEmpty
     }
 
     private func agrees(_ now: Timestamp, _ dependencies: EngineDependencies) async throws -> Bool {
@@ -84,7 +98,7 @@ private struct RewindScript: TransactionScript {
             guard let row = results[0].rows.first, var instance = store.instance(row)?.instance,
                 let written = store.written(row), written > ClockSkew.bound(at: now)
             else { return .done(()) }
-            instance.rewind(microseconds: written.microseconds - now.microseconds)
+            instance.rewind(after: ClockSkew.bound(at: now), written: written, now: now)
             state = .stored
             return .finish(store.update(instance, asks: false, now: now))
         case .stored: return .done(())

@@ -124,8 +124,12 @@ extension AppRegistry {
 
     /// Brings nearer what a clock put off in an app that was ahead, and the note of it in the list of apps. Until that is
     /// done the app stays on the list of those with work, and so open.
-    package func rewind(_ context: AppContext) async throws {
-        guard try await context.rewind(dependencies) else { return }
+    ///
+    /// - Parameter steadiness: for how long the clock was seen to go steadily.
+    package func rewind(_ context: AppContext, steadyFor steadiness: Duration) async throws {
+        guard try await context.trustsClock(steadyFor: steadiness, dependencies),
+            try await context.rewind(dependencies)
+        else { return }
         let now = dependencies.now()
         let note = store.renoteWork(context.stored, now: now, notedAfter: ClockSkew.bound(at: now))
         _ = try await management.write([note])

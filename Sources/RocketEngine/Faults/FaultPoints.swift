@@ -40,12 +40,15 @@ package struct FaultPoints: Sendable {
         var rates: [Point: Double] = [:]
         for part in text.split(separator: ",") {
             let sides = part.split(separator: "=", maxSplits: 1)
-            guard let point = Point(rawValue: String(sides[0])) else { throw FaultPointsError(part: String(part)) }
+            guard let point = sides.first.flatMap({ Point(rawValue: String($0)) }) else {
+                throw FaultPointsError(part: String(part))
+            }
             guard sides.count == 2, let rate = Double(sides[1]), rate > 0, rate <= 1 else {
                 throw FaultPointsError(part: String(part))
             }
             rates[point] = rate
         }
+        guard !rates.isEmpty else { throw FaultPointsError(part: text) }
         self.init(rates: rates)
     }
 

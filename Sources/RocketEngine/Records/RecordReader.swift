@@ -130,6 +130,7 @@ private struct OneScript: TransactionScript {
     let plan: ReadOnePlan
     let entity: EntityModel
     let atOnce: Bool
+    var isBrief: Bool { plan.includes.isEmpty && plan.transitions == nil && plan.mask == nil }
     private var index = 0
     private var row: [UInt8]?
     private var includes: IncludeRun?

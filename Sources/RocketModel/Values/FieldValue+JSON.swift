@@ -14,9 +14,10 @@ extension ValueShape {
             guard let value = number.int64, let narrow = Int32(exactly: value) else { throw mismatch(json) }
             return .whole(Int64(narrow))
         case .bigint:
-            guard let text = digits(in: json), let value = JSONNumber(unchecked: text).int64 else {
-                throw mismatch(json)
-            }
+            // "1e3" is a number, but not the digits of one.
+            guard let text = digits(in: json), let value = JSONNumber(unchecked: text).int64,
+                json.stringValue.map({ $0 == String(value) }) ?? true
+            else { throw mismatch(json) }
             return .whole(value)
         case .float:
             guard case .number(let number) = json, let value = Double(number.text), value.isFinite else {

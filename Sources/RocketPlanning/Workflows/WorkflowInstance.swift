@@ -34,7 +34,11 @@ package struct WorkflowInstance: Sendable {
         var action = 0
         /// How often the action, or the step, was tried in vain.
         var attempt = 0
-        package internal(set) var due: Timestamp?
+        package internal(set) var due: Timestamp? {
+            didSet { if due != oldValue { dueSince = nil } }
+        }
+        /// When ``due`` was set, by the clock of then; nil until it is stored.
+        var dueSince: Timestamp?
         /// Whether it is due at an instant that its context names, rather than after a while.
         var isDueByName = false
     }
@@ -70,20 +74,36 @@ package struct WorkflowInstance: Sendable {
     /// The token that failed.
     var failed: Int?
 
-    /// Brings nearer what it rests for by a clock that was ahead; not instants that its context names.
-    package mutating func rewind(microseconds: Int64) {
-        func earlier(_ instant: Timestamp?) -> Timestamp? {
-            instant.map {
-                Timestamp(microseconds: $0.microseconds.subtractingReportingOverflow(microseconds).partialValue)
-            }
-        }
+    /// Brings nearer what it rests for by a clock that was ahead; neither instants that its context names nor what was set
+    /// by a clock that was right.
+    ///
+    /// - Parameters:
+    ///   - bound: what was set later than this was set by such a clock.
+    ///   - written: when the instance was stored.
+    package mutating func rewind(after bound: Timestamp, written: Timestamp, now: Timestamp) {
         for index in tokens.indices where !tokens[index].isDueByName {
-            tokens[index].due = earlier(tokens[index].due)
+            let since = tokens[index].dueSince ?? written
+            guard since > bound else { continue }
+            func earlier(_ instant: Timestamp) -> Timestamp {
+                let ahead = since.microseconds - now.microseconds
+                return Timestamp(microseconds: instant.microseconds.subtractingReportingOverflow(ahead).partialValue)
+            }
+            tokens[index].due = tokens[index].due.map(earlier)
             if case .asking(var question) = tokens[index].state {
-                question.deadline = earlier(question.deadline)
+                question.deadline = question.deadline.map(earlier)
                 tokens[index].state = .asking(question)
             }
         }
+    }
+
+    /// Notes for what is due when that was said.
+    ///
+    /// - Returns: the latest of it, which is later than now where a clock was ahead.
+    package mutating func noteDue(at now: Timestamp) -> Timestamp {
+        for index in tokens.indices where tokens[index].due != nil && tokens[index].dueSince == nil {
+            tokens[index].dueSince = now
+        }
+        return tokens.compactMap(\.dueSince).max() ?? now
     }
 
     // MARK: starts
@@ -198,6 +218,7 @@ extension WorkflowInstance.Token {
         if action > 0 { object["action"] = .integer(action) }
         if attempt > 0 { object["attempt"] = .integer(attempt) }
         object["due"] = due.map { .string($0.rfc3339) }
+        object["due_since"] = dueSince.map { .string($0.rfc3339) }
         if isDueByName { object["due_by_name"] = true }
         switch state {
         case .ready: object["state"] = "ready"
@@ -252,6 +273,7 @@ extension WorkflowInstance.Token {
             action: object["action"]?.whole ?? 0,
             attempt: object["attempt"]?.whole ?? 0,
             due: object["due"]?.instant,
+            dueSince: object["due_since"]?.instant,
             isDueByName: object["due_by_name"] == .boolean(true)
         )
     }

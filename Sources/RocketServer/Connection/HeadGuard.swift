@@ -7,7 +7,7 @@ import NIOHTTPTypesHTTP1
 ///
 /// A head without a host, or with two, goes on with none, which ``RocketResponder`` refuses (RFC 9112 part 3.2). The
 /// connection ends where the client says so in any of the ways that there are (part 9.6), where a head is refused, and
-/// where it asks for another protocol: it gets none, and the parser has stopped there.
+/// where it asks for another protocol or for a tunnel: it gets none, and the parser has stopped there.
 final class HeadGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -30,7 +30,7 @@ final class HeadGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private static func endsConnection(_ head: HTTPRequestHead) -> Bool {
-        if head.version == .http1_0 || head.headers.contains(name: "upgrade") { return true }
+        if head.version == .http1_0 || head.method == .CONNECT || head.headers.contains(name: "upgrade") { return true }
         if head.headers.contains(name: "transfer-encoding"), head.headers.contains(name: "content-length") {
             return true
         }
@@ -55,7 +55,8 @@ final class HeadGuard: ChannelDuplexHandler, RemovableChannelHandler {
                 let codec = try pipeline.handler(type: HTTP1ToHTTPServerCodec.self)
                 try pipeline.addHandler(HeadGuard(), position: .before(codec))
             } catch {
-                context.fireErrorCaught(error)
+                // Nobody is served without it.
+                context.close(promise: nil)
             }
             pipeline.removeHandler(context: context, promise: nil)
         }

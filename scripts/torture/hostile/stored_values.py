@@ -9,7 +9,7 @@ from app import TYPES
 
 def judge_stored(judge, name, raw, answer):
     """What is stored is what was sent, and can be of its type."""
-    sent = json.loads(raw, parse_float=decimal.Decimal) if raw is not None else None
+    sent = json.loads(raw, parse_float=number) if raw is not None else None
     if raw is None or sent is None:
         return
     stored, type = answer.json()["data"].get(name), TYPES[name]["type"]
@@ -20,6 +20,14 @@ def judge_stored(judge, name, raw, answer):
         is_right = False
     if not is_right and not (name == "slug" and sent == ""):
         judge.wrong(f"stored as something else: {type} {name}", f"{raw[:150]!r} became {str(stored)[:150]!r}")
+
+
+def number(text):
+    try:
+        return decimal.Decimal(text)
+    except decimal.InvalidOperation:
+        # An exponent that no decimal here has: it is nothing, or without end.
+        return float(text)
 
 
 def same_moment(sent, stored):
@@ -41,7 +49,7 @@ def same_moment(sent, stored):
 
 
 def is_number(value):
-    return isinstance(value, (int, decimal.Decimal)) and not isinstance(value, bool)
+    return isinstance(value, (int, float, decimal.Decimal)) and not isinstance(value, bool)
 
 
 def same_number(sent, stored, bits):
