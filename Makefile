@@ -101,8 +101,9 @@ bench-micro: ## Measure JSON, planning, SQL, expressions, rows and tokens piece 
 bench-apps: release ## Measure start and memory with 1, 100 and 1,000 apps
 	Benchmarks/apps.sh $(ARGS)
 
-fuzz: release ## Drive the help desk and three generated apps by their OpenAPI documents (ARGS="--max-examples 100")
+fuzz: release ## Drive the help desk and three generated apps by their OpenAPI documents, on both stores (ARGS="--max-examples 100")
 	SEEDS="1 2 3" scripts/schemathesis.sh $(ARGS)
+	scripts/with_postgres.sh bash -c 'ROCKET_DATABASE_URL=$${TEST_POSTGRES_URL%/*}/rocket HELPDESK=0 SEEDS="1 2 3" scripts/schemathesis.sh $(ARGS)'
 
 hostile: release ## Bad input and HTTP abuse over every route, on both stores (ARGS="--share 0.1")
 	scripts/torture/hostile.py $(ARGS)
@@ -138,7 +139,12 @@ soak: release ## An hour of everything on each store (ARGS="--minutes 10")
 	scripts/torture/soak.py $(ARGS)
 	PGSAFE=1 scripts/with_postgres.sh scripts/torture/soak.py --store postgres $(ARGS)
 
-torture: hostile fuzz canaries kill9 kill9-webhooks kill9-workflows fault-points outage postgres-stops network-faults disk-faults clock-jumps load soak ## All that tries to break a server: hours
+torture: release ## All that tries to break a server, to its full length, on both stores: hours
+	for part in hostile fuzz canaries kill9 kill9-webhooks kill9-workflows outage postgres-stops network-faults clock-jumps soak; \
+	    do $(MAKE) $$part ARGS= || exit; done
+	$(MAKE) fault-points ARGS="--deaths 20"
+	$(MAKE) disk-faults ARGS="--tries 15"
+	$(MAKE) load ARGS="--rows 1000000"
 
 # What of it CI runs, on the build that the tests have made.
 short-torture: build-tests

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Measures Rocket beside PocketBase and a bare Hummingbird route, on the same data, in turns, on one machine.
+"""Measures Rocket beside PocketBase and a bare loop of SQLite, on the same data, in turns, on one machine.
 
 Run it through `Benchmarks/peers.sh`, which fetches PocketBase and starts a PostgreSQL with its own defaults of
 durability. Each server gets 1,000 customers and 10,000 tickets of the help desk over HTTP. Then wrk (1 thread) asks each
 of them in turn, with 1, 16 and 128 connections: one record, a list of 25 that is filtered and sorted and has its
 total, a list of 25 with the customer of each, an update of one field, a create, a create of a customer with 5 and with
 100 tickets in one request, a sign-in. The answers are checked before each call is measured, and the rows counted after
-creates. The figures are medians of the repetitions. An answer that is not 2xx makes it exit 1.
+creates. The bare loop (sqlite_floor.py) runs the statements that Rocket sends, on one connection, without a server: no
+request can cost less. The figures are medians of the repetitions. An answer that is not 2xx makes it exit 1.
 """
 import argparse
 import json
@@ -22,6 +23,7 @@ import tempfile
 import time
 
 import measure
+import sqlite_floor
 from measure import DESCRIPTION, HERE, REPORT, ROOT, Client, Server, fail, free_port, on_connections, run_wrk, sign_in
 
 APP, CUSTOMERS, TICKETS, PAGE = "bench", 1_000, 10_000, 25
@@ -96,6 +98,9 @@ class Peer:
         self.ticket = tickets[7]
         if self.total() != TICKETS:
             fail(f"{name}: {self.total()} tickets, not {TICKETS}")
+
+    def does(self, _call):
+        return True
 
     def client(self):
         return Client(self.server.port, self.token)
@@ -277,6 +282,20 @@ class PocketBase(Peer):
             fail(f"PocketBase, {call}: the answer is wrong")
 
 
+def floor_calls(peer):
+    """One request of each kind whose statements a bare loop runs."""
+    body = {
+        "title": sqlite_floor.MARKER, "description": DESCRIPTION, "status": "open", "priority": "medium",
+        "category": "bug", "customer_id": (peer.directory / "customers.txt").read_text(encoding="utf-8").split()[0],
+    }
+    path = f"/api/{APP}/ticket"
+    return {
+        GET: ("GET", f"{path}/{peer.ticket}", None), LIST: ("GET", peer.path(LIST), None),
+        INCLUDE: ("GET", peer.path(INCLUDE), None),
+        UPDATE: ("PATCH", f"{path}/{peer.ticket}", {"title": sqlite_floor.MARKER}), CREATE: ("POST", path, body),
+    }
+
+
 def rocket(options, directory, name, **environment):
     folder, port = directory / f"data-{name}", free_port()
     folder.mkdir()
@@ -307,7 +326,7 @@ def run(peers, options, directory):
                 if call in (LARGE, LOGIN) and connections != 16:
                     continue
                 for repetition in range(options.reps + 1):
-                    for peer in peers:
+                    for peer in [peer for peer in peers if peer.does(call)]:
                         taken = peer.measure(call, connections, 1 if repetition == 0 else options.secs, script)
                         taken["memory_mb"] = peer.server.memory_megabytes()
                         if repetition:
@@ -327,11 +346,15 @@ def print_table(results, peers):
     for (call, connections), runs in results.items():
         cells = []
         for name in names:
+            if name not in runs:
+                cells.append("")
+                continue
             figures = [statistics.median(run[key] for run in runs[name]) for key in ("per_second", "p99_ms", "cpu_us")]
-            cells.append("{:,.0f}, {:.1f}, {:,.0f}".format(*figures))
+            cells.append("{:,.0f}, {:.1f}, {:,.0f}".format(*figures).replace(" 0.0,", " –,"))
         print(f"| {call} | {connections} | " + " | ".join(cells) + " |")
     for peer in peers:
-        print(f"{peer.name}: {peer.server.memory_megabytes():.0f} MB at most")
+        if memory := peer.server.memory_megabytes():
+            print(f"{peer.name}: {memory:.0f} MB at most")
 
 
 def main():
@@ -360,6 +383,7 @@ def main():
                 Rocket("Rocket, SQLite normal", normal, directory), Rocket("Rocket, SQLite full", full, directory),
                 Rocket("Rocket, PostgreSQL", postgres, directory), PocketBase(other, directory),
             ]
+            peers.append(sqlite_floor.Floor(peers[0], options, directory, floor_calls(peers[0])))
             results = run(peers, options, directory)
             print(f"\n{platform.platform()}, {os.cpu_count()} cores, {options.reps} repetitions of {options.secs} s")
             print_table(results, peers)

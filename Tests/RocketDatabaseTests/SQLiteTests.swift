@@ -78,6 +78,31 @@ struct SQLiteTests {
         }
     }
 
+    /// SQLite says what kind it is in an extended code: here SQLITE_CORRUPT_INDEX, as after a disk that has lost a page.
+    @Test func whatIsWrongWithTheFileIsNoFaultOfTheStatement() async throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.url.appendingPathComponent("test.db").path
+        for statements in [
+            [
+                "CREATE TABLE x (y, z)", "INSERT INTO x VALUES (1, 2)", "CREATE INDEX i ON x (y)",
+                "PRAGMA writable_schema = ON",
+                "UPDATE sqlite_schema SET sql = 'CREATE INDEX i ON x (z)' WHERE name = 'i'",
+            ], [],
+        ] {
+            let database = try SQLiteDatabase(path: path, logger: .silent)
+            if statements.isEmpty {
+                do {
+                    _ = try await database.write([SQLStatement("DELETE FROM x WHERE y = 1")])
+                    Issue.record("it was written")
+                } catch DatabaseFailure.unavailable {}
+            } else {
+                _ = try await database.write(statements.map { SQLStatement($0) })
+            }
+            await database.close()
+        }
+        try directory.remove()
+    }
+
     @Test func aReaderCantWrite() async throws {
         try await Self.run(SQLiteSettings()) { database in
             await #expect(throws: DatabaseFailure.self) {

@@ -11,7 +11,7 @@ that succeed and fail, bad input, an export, types, the API's description, an ap
 searched: the log of every level, all answers, what commands print, all files of the data directory and of the backup
 (on PostgreSQL a dump of every database), and what the receiver of webhooks was sent.
 
-A secret counts as found as it is, in base64 and in hex. Where one belongs is said in ALLOWED, and it fails as well where
+A secret counts as found as it is, in base64 (within longer texts too) and in hex. Where one belongs is said in ALLOWED, and it fails as well where
 one that must be there (the environment's in a header) is not: then nothing was looked through.
 """
 import argparse
@@ -64,7 +64,10 @@ class Secrets:
         for text, kind in self.kinds.items():
             raw = text.encode()
             yield raw, kind
-            yield base64.b64encode(raw).rstrip(b"="), kind
+            # Wherever it begins in what is encoded: the ends, whose digits have bits of others, are left out.
+            for before in range(3):
+                digits = base64.b64encode(bytes(before) + raw).rstrip(b"=")
+                yield digits[(before * 8 + 5) // 6:(before + len(raw)) * 8 // 6], kind
             yield raw.hex().encode(), kind
 
     def find(self, data, place):
