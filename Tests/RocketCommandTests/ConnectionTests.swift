@@ -77,24 +77,6 @@ struct ConnectionTests {
         }
     }
 
-    @Test func whoIsRefusedTakesNobodysPlace() async throws {
-        try await Self.run(["ROCKET_SERVER_MAX_CONNECTIONS": "1"]) { server in
-            let held = try SlowReader(port: server.port, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
-            _ = try await held.read(atLeast: 20)
-            // More than are told so at once: the others are closed without a word.
-            let refused = try (0..<100).map { _ in try SlowReader(port: server.port, "") }
-            try await Task.sleep(for: .milliseconds(200))
-            held.end()
-            try await Task.sleep(for: .milliseconds(300))
-            let text = try await Self.answers(
-                server,
-                to: "GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-            )
-            #expect(Self.statuses(text) == ["200"], "\(text)")
-            for reader in refused { reader.end() }
-        }
-    }
-
     @Test(
         arguments: [
             "OPTIONS /api/x/y HTTP/1.1\r\nHost: a\r\nHost: b\r\nOrigin: http://a\r\nAccess-Control-Request-Method: GET\r\n\r\n",

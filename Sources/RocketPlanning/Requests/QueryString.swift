@@ -31,7 +31,7 @@ package struct QueryString: Sendable, Hashable {
                 throw RequestFailure(.invalidParameter, "A query has at most \(Self.maximumParameters) parameters")
             }
             let pieces = part.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
-            let value = pieces.count > 1 ? Array(pieces[1]) : []
+            let value = pieces.count > 1 ? pieces[1] : part[part.endIndex...]
             guard let name = percentDecoded(pieces[0], plusIsSpace: true),
                 let value = percentDecoded(value, plusIsSpace: true)
             else {
@@ -72,7 +72,10 @@ package struct QueryString: Sendable, Hashable {
 }
 
 /// Text without its percent-escapes (RFC 3986 part 2.1); nil where an escape is broken, or the bytes are not UTF-8.
-package func percentDecoded(_ text: some Collection<UInt8>, plusIsSpace: Bool = false) -> String? {
+package func percentDecoded(_ text: Substring.UTF8View, plusIsSpace: Bool = false) -> String? {
+    guard text.contains(where: { $0 == UInt8(ascii: "%") || plusIsSpace && $0 == UInt8(ascii: "+") }) else {
+        return String(Substring(text))
+    }
     var bytes: [UInt8] = []
     bytes.reserveCapacity(text.count)
     var iterator = text.makeIterator()

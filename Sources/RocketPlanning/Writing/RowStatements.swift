@@ -212,6 +212,8 @@ enum RowStatements {
 extension Array {
     /// Pieces of at most `size` elements.
     package func chunks(of size: Int) -> [[Element]] {
-        stride(from: 0, to: count, by: size).map { Array(self[$0..<Swift.min($0 + size, count)]) }
+        // Most often there is but one piece.
+        guard count > size else { return isEmpty ? [] : [self] }
+        return stride(from: 0, to: count, by: size).map { Array(self[$0..<Swift.min($0 + size, count)]) }
     }
 }

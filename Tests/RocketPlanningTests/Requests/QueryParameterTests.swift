@@ -44,19 +44,19 @@ struct QueryParameterTests {
     }
 
     @Test func aPlusIsASpaceInAQueryOnly() {
-        #expect(percentDecoded("a+b%2B".utf8, plusIsSpace: true) == "a b+")
-        #expect(percentDecoded("a+b%2B".utf8) == "a+b+")
+        #expect(percentDecoded(Substring("a+b%2B").utf8, plusIsSpace: true) == "a b+")
+        #expect(percentDecoded(Substring("a+b%2B").utf8) == "a+b+")
     }
 
     @Test(arguments: ["%", "%4", "%4g", "%g4", "%%41", "%C3", "%C3%28", "%ED%A0%80", "%FF", "%C0%AF", "a%"])
     func refusesBrokenEscapesAndBytesThatAreNotUTF8(text: String) {
-        #expect(percentDecoded(text.utf8) == nil)
+        #expect(percentDecoded(Substring(text).utf8) == nil)
     }
 
     @Test(arguments: [
         ("%41%62", "Ab"), ("%e2%82%ac", "€"), ("%E2%82%AC", "€"), ("%2541", "%41"), ("%00", "\u{0}"), ("é", "é"),
     ])
     func decodesEscapesInEitherCaseOnce(text: String, decoded: String) {
-        #expect(percentDecoded(text.utf8) == decoded)
+        #expect(percentDecoded(Substring(text).utf8) == decoded)
     }
 }
