@@ -37,12 +37,6 @@ final class HeadGuard: ChannelDuplexHandler, RemovableChannelHandler {
         return head.headers[canonicalForm: "connection"].contains { $0.lowercased() == "close" }
     }
 
-    /// Where the body of a request is broken, nobody knows where the next request would begin.
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if !isLast.isEmpty { isLast[isLast.index(before: isLast.endIndex)] = true }
-        context.fireErrorCaught(error)
-    }
-
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         guard case .head(var head) = unwrapOutboundIn(data), !(100..<200).contains(head.status.code) else {
             return context.write(data, promise: promise)
