@@ -77,6 +77,25 @@ struct ConnectionTests {
         }
     }
 
+    /// What comes behind a request that stops the parser is not kept, and the connection ends whatever the client does.
+    @Test(
+        arguments: [
+            "CONNECT /health HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /health HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+            "GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        ]
+    )
+    func whoeverSendsOnAndOnIsCutOffAndFillsNoMemory(request: String) async throws {
+        try await Self.run { server in
+            let before = try server.peakMemory
+            let flood = try SlowReader(port: server.port, request)
+            #expect(try await flood.flood(upTo: 1 << 40))
+            flood.end()
+            let after = try server.peakMemory
+            #expect(after < before + 100, "\(before) MB before, \(after) after")
+        }
+    }
+
     @Test(
         arguments: [
             "OPTIONS /api/x/y HTTP/1.1\r\nHost: a\r\nHost: b\r\nOrigin: http://a\r\nAccess-Control-Request-Method: GET\r\n\r\n",

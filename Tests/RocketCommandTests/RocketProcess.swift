@@ -69,6 +69,14 @@ struct RocketProcess {
     private let process: Process
     private let log: Log
 
+    /// The most that it has had, in megabytes.
+    var peakMemory: Int {
+        get throws {
+            let status = try String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)
+            return status.firstMatch(of: #/VmHWM:\s+([0-9]+)/#).flatMap { Int($0.1) }.map { $0 / 1024 } ?? 0
+        }
+    }
+
     private final class Log: Sendable {
         private let text = Mutex("")
 
@@ -166,6 +174,22 @@ struct SlowReader: Sendable {
                 bytes.all.withLock { $0 += piece[..<got] }
             }
             return bytes.all.withLock { $0 }
+        }
+    }
+
+    /// Sends on and on until the server ends the connection.
+    ///
+    /// - Returns: whether it did before this many bytes.
+    func flood(upTo maximum: Int) async throws -> Bool {
+        try await RocketProcess.onThread { [descriptor] in
+            let piece = [UInt8](repeating: UInt8(ascii: "x"), count: 65_536)
+            var sent = 0
+            while sent < maximum {
+                let taken = send(descriptor, piece, piece.count, Int32(MSG_NOSIGNAL))
+                guard taken > 0 else { return true }
+                sent += taken
+            }
+            return false
         }
     }
 

@@ -14,14 +14,22 @@ final class HeadGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias OutboundIn = HTTPServerResponsePart
     typealias OutboundOut = HTTPServerResponsePart
 
+    private let gate: InputGate
     /// For each request that is not answered yet, whether its answer is the last.
     private var isLast = CircularBuffer<Bool>()
+    /// Whether the last answer has begun.
+    private var isEnding = false
+
+    init(_ gate: InputGate) {
+        self.gate = gate
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard case .head(var head) = unwrapInboundIn(data) else { return context.fireChannelRead(data) }
         let hosts = head.headers["host"]
         let namesHost = hosts.count == 1 && !hosts[0].contains(",") || hosts.isEmpty && head.version == .http1_0
         let ends = !namesHost || Self.endsConnection(head)
+        if Self.stopsTheParser(head) { gate.shut() }
         isLast.append(ends)
         if hosts.isEmpty, namesHost { head.headers.add(name: "host", value: "") }
         if !namesHost { head.headers.remove(name: "host") }
@@ -29,8 +37,12 @@ final class HeadGuard: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireChannelRead(wrapInboundOut(.head(head)))
     }
 
+    private static func stopsTheParser(_ head: HTTPRequestHead) -> Bool {
+        head.method == .CONNECT || head.headers.contains(name: "upgrade")
+    }
+
     private static func endsConnection(_ head: HTTPRequestHead) -> Bool {
-        if head.version == .http1_0 || head.method == .CONNECT || head.headers.contains(name: "upgrade") { return true }
+        if head.version == .http1_0 || stopsTheParser(head) { return true }
         if head.headers.contains(name: "transfer-encoding"), head.headers.contains(name: "content-length") {
             return true
         }
@@ -38,11 +50,31 @@ final class HeadGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        guard case .head(var head) = unwrapOutboundIn(data), !(100..<200).contains(head.status.code) else {
-            return context.write(data, promise: promise)
+        switch unwrapOutboundIn(data) {
+        case .head(var head) where !(100..<200).contains(head.status.code):
+            isEnding = isLast.popFirst() ?? true
+            if isEnding { head.headers.replaceOrAdd(name: "connection", value: "close") }
+            context.write(wrapOutboundOut(.head(head)), promise: promise)
+        case .end where isEnding: context.write(data, promise: closing(context, after: promise))
+        default: context.write(data, promise: promise)
         }
-        if isLast.popFirst() ?? true { head.headers.replaceOrAdd(name: "connection", value: "close") }
-        context.write(wrapOutboundOut(.head(head)), promise: promise)
+    }
+
+    /// How long a client may go on after the last answer before its connection is closed whatever it does: closing at once
+    /// would take the answer back where something is on its way (RFC 9112 part 9.6).
+    private static let patience = TimeAmount.seconds(2)
+
+    private func closing(
+        _ context: ChannelHandlerContext,
+        after promise: EventLoopPromise<Void>?
+    ) -> EventLoopPromise<Void> {
+        let eventLoop = context.eventLoop
+        let isOut = promise ?? eventLoop.makePromise()
+        let loopBound = NIOLoopBound(context, eventLoop: eventLoop)
+        isOut.futureResult.whenSuccess {
+            eventLoop.scheduleTask(in: Self.patience) { loopBound.value.close(promise: nil) }
+        }
+        return isOut
     }
 
     /// Puts a guard where it belongs, before the heads lose their version, and goes.
@@ -53,7 +85,9 @@ final class HeadGuard: ChannelDuplexHandler, RemovableChannelHandler {
             let pipeline = context.pipeline.syncOperations
             do {
                 let codec = try pipeline.handler(type: HTTP1ToHTTPServerCodec.self)
-                try pipeline.addHandler(HeadGuard(), position: .before(codec))
+                let gate = InputGate()
+                try pipeline.addHandler(gate, position: .first)
+                try pipeline.addHandler(HeadGuard(gate), position: .before(codec))
             } catch {
                 // Nobody is served without it.
                 context.close(promise: nil)
