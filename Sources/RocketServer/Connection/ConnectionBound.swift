@@ -17,7 +17,7 @@ final class ConnectionCount: Sendable {
     private let refused = Atomic<Int>(0)
     private let maximum: Int
     /// Each holds a file for a moment, and those are for databases.
-    static let maximumRefused = 64
+    static let maximumRefused = 256
 
     init(maximum: Int) {
         self.maximum = maximum
