@@ -23,7 +23,12 @@ import time
 from measure import CONNECTIONS, PAGE, REPORT, ROOT, Client, Server, fail, free_port, on_connections, run_wrk, sign_in
 
 APP, ITEMS = "bench", 10_000
-GET, LIST, CREATE, UPDATE = "get by id", f"list of {PAGE}", "create", "update"
+GET, LIST, SORT, CREATE, UPDATE = "get by id", f"list of {PAGE}", "sort of all", "create", "update"
+QUERIES = {
+    LIST: f"?filter%5Bstatus%5D=open&sort=-rank&per_page={PAGE}",  # a quarter of the rows, found by an index
+    SORT: f"?sort=-price&per_page={PAGE}",  # no index helps: every row is read, sorted and counted
+}
+CALLS = (GET, LIST, SORT, CREATE, UPDATE)
 BODY = "A text of the usual length, as people write them in a field for notes. " * 3
 ENTITY = {
     "name": "item", "table": "items", "primary_key": {"field": "id", "type": "bigint", "generated": True},
@@ -85,22 +90,23 @@ class Bench:
         psql(self.database, "VACUUM ANALYZE items")
         self.script = directory / "calls.lua"
         self.script.write_text(SCRIPT, encoding="utf-8")
-        self.calls = {call: self.statements(call) for call in (GET, LIST, CREATE, UPDATE)}
+        self.calls = {call: self.statements(call) for call in CALLS}
         self.runs = 0
 
     def path(self, call):
-        query = f"?filter%5Bstatus%5D=open&sort=-rank&per_page={PAGE}" if call == LIST else ""
-        return f"/api/{APP}/item{query}"
+        return f"/api/{APP}/item{QUERIES.get(call, '')}"
 
     def ask(self, call):
         client = Client(self.rocket.port, sign_in(self.rocket))
         if call == GET:
             return client.call("GET", f"{self.path(call)}/77")
-        if call == LIST:
+        if call in QUERIES:
             answer = client.call("GET", self.path(call))
-            ranks = [row["rank"] for row in answer["data"]]
-            if len(ranks) != PAGE or ranks != sorted(ranks, reverse=True) or answer["meta"]["total"] != ITEMS // 4:
-                fail("the list is wrong")
+            key, least = ("rank", ITEMS // 4) if call == LIST else ("price", ITEMS)
+            keys = [float(row[key]) for row in answer["data"]]
+            total = answer["meta"]["total"]  # a few more than at first: the items that asking for a create has made
+            if len(keys) != PAGE or keys != sorted(keys, reverse=True) or not least <= total <= least + PAGE:
+                fail(f"{call}: the answer is wrong")
             return answer
         if call == CREATE:
             body = {"title": "Item", "body": BODY, "status": "new", "rank": 5, "price": 12.5}
@@ -132,10 +138,10 @@ class Bench:
     def pgbench_line(sql, parameters, call):
         """With variables of pgbench, which it sends as parameters; texts are constant and come by -D."""
         values = dict(re.findall(r"\$(\d+) = ('(?:[^']|'')*'|NULL)", parameters))
-        names = {"77": ":id", "5": ":rank"} if call != LIST else {}
+        names = {"77": ":id", "5": ":rank"} if call not in QUERIES else {}
         def variable(match):
             value = values.get(match.group(1), "NULL").strip("'")
-            return names.get(value) or (value if value.isdigit() and call != LIST else ":" + constant(value))
+            return names.get(value) or (value if value.isdigit() and call not in QUERIES else ":" + constant(value))
         return re.sub(r"\$(\d+)", variable, sql)
 
     def pgbench(self, call):
@@ -187,13 +193,13 @@ def main():
     parser.add_argument("--rocket", type=pathlib.Path, default=ROOT / ".build/release/rocket")
     parser.add_argument("--secs", type=int, default=5, help="of each run (default: 5)")
     parser.add_argument("--reps", type=int, default=3, help="repetitions, of which the median counts (default: 3)")
-    parser.add_argument("--calls", help="some of get, list, create, update (default: all)")
+    parser.add_argument("--calls", help="some of get, list, sort, create, update (default: all)")
     parser.add_argument("--json", type=pathlib.Path, help="where the figures go")
     options = parser.parse_args()
     url, data = os.environ.get("TEST_POSTGRES_URL"), os.environ.get("TEST_POSTGRES_DATA")
     if not url or not data:
         fail("run Benchmarks/postgres.sh, which starts a PostgreSQL")
-    calls = [call for call in (GET, LIST, CREATE, UPDATE) if not options.calls or call.split()[0] in options.calls]
+    calls = [call for call in CALLS if not options.calls or call.split()[0] in options.calls]
     directory = pathlib.Path(tempfile.mkdtemp(prefix="rocket-bench-"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ROCKET_")}
     environment |= {"ROCKET_LOG_LEVEL": "warning"}

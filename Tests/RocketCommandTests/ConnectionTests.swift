@@ -113,6 +113,38 @@ struct ConnectionTests {
         }
     }
 
+    @Test(arguments: ["/api/_platform/auth/login", "/nothing"])
+    func aBodyThatIsBrokenHasOneAnswerAndItsConnectionEnds(path: String) async throws {
+        try await Self.run { server in
+            let request =
+                "POST \(path) HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                + "Transfer-Encoding: chunked\r\n\r\n2\r\n{\"\r\nnothing\r\n\r\nGET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+            let text = try await Self.answers(server, to: request)
+            #expect(Self.statuses(text) == [path == "/nothing" ? "404" : "400"], "\(text)")
+        }
+    }
+
+    @Test(arguments: ["9223372036854775807", "9223372036854775808", "18446744073709551615"])
+    func aLengthThatNobodyTakesIsRefusedBeforeItsBodyComes(length: String) async throws {
+        try await Self.run { server in
+            let request =
+                "POST /api/_platform/auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                + "Connection: close\r\nContent-Length: \(length)\r\n\r\n{}"
+            let text = try await Self.answers(server, to: request)
+            #expect(Self.statuses(text) == ["413"], "\(text)")
+        }
+    }
+
+    @Test func theAnswerToABodyThatIsBrokenSaysThatTheConnectionEnds() async throws {
+        try await Self.run { server in
+            let request =
+                "POST /api/_platform/auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                + "Transfer-Encoding: chunked\r\n\r\n2\r\n{\"\r\nnothing\r\n\r\n"
+            let text = try await Self.answers(server, to: request)
+            #expect(text.lowercased().contains("connection: close"), "\(text)")
+        }
+    }
+
     @Test func pipelinedRequestsAreAnsweredInOrder() async throws {
         try await Self.run { server in
             let paths = ["/health", "/nothing", "/ready", "/health"]

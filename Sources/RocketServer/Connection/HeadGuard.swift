@@ -17,15 +17,23 @@ final class HeadGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private let gate: InputGate
     /// For each request that is not answered yet, whether its answer is the last.
     private var isLast = CircularBuffer<Bool>()
+    /// Whether a request has come to its head and not to its end.
+    private var isReceiving = false
     /// Whether the last answer has begun.
     private var isEnding = false
+    /// Whether what is written is the answer to nothing.
+    private var isSurplus = false
 
     init(_ gate: InputGate) {
         self.gate = gate
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard case .head(var head) = unwrapInboundIn(data) else { return context.fireChannelRead(data) }
+        guard case .head(var head) = unwrapInboundIn(data) else {
+            if case .end = unwrapInboundIn(data) { isReceiving = false }
+            return context.fireChannelRead(data)
+        }
+        isReceiving = true
         let hosts = head.headers["host"]
         let namesHost = hosts.count == 1 && !hosts[0].contains(",") || hosts.isEmpty && head.version == .http1_0
         let ends = !namesHost || Self.endsConnection(head)
@@ -49,15 +57,29 @@ final class HeadGuard: ChannelDuplexHandler, RemovableChannelHandler {
         return head.headers[canonicalForm: "connection"].contains { $0.lowercased() == "close" }
     }
 
+    /// Where the body of a request is broken, nobody knows where the next request would begin.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if error is HTTPParserError, isReceiving, !isLast.isEmpty {
+            isLast[isLast.index(before: isLast.endIndex)] = true
+        }
+        context.fireErrorCaught(error)
+    }
+
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         switch unwrapOutboundIn(data) {
         case .head(var head) where !(100..<200).contains(head.status.code):
+            // Hummingbird answers a body that is broken once more where its request is answered already.
+            isSurplus = isLast.isEmpty && isReceiving
             isEnding = isLast.popFirst() ?? true
             if isEnding { head.headers.replaceOrAdd(name: "connection", value: "close") }
-            context.write(wrapOutboundOut(.head(head)), promise: promise)
-        case .end where isEnding: context.write(data, promise: closing(context, after: promise))
-        default: context.write(data, promise: promise)
+            pass(wrapOutboundOut(.head(head)), to: context, promise: promise)
+        case .end where isEnding: pass(data, to: context, promise: closing(context, after: promise))
+        default: pass(data, to: context, promise: promise)
         }
+    }
+
+    private func pass(_ data: NIOAny, to context: ChannelHandlerContext, promise: EventLoopPromise<Void>?) {
+        if isSurplus { promise?.succeed() } else { context.write(data, promise: promise) }
     }
 
     /// How long a client may go on after the last answer before its connection is closed whatever it does: closing at once

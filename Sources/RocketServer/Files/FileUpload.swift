@@ -46,7 +46,7 @@ struct FileUpload {
             throw RequestFailure(.unsupportedMediaType, "A file is sent as it is, without Content-Encoding")
         }
         parser = MultipartParser(boundary: boundary)
-        let length = call.headers[.contentLength].flatMap(Int.init)
+        let length = call.announcedBytes
         largestBytes = Int64(min(length ?? maximumBytes, maximumBytes))
         if let length, length > maximumBytes + Self.overhead { throw tooLarge }
     }

@@ -147,9 +147,14 @@ struct Call: Sendable {
         return isEmpty ? JSONObject() : try await object()
     }
 
+    /// How long the client says that its body is; the parser lets lengths up to 2^64 - 1 through.
+    var announcedBytes: Int? {
+        headers[.contentLength].flatMap { UInt64($0) }.map { Int(clamping: $0) }
+    }
+
     private func json(limit: Int) async throws -> JSONValue {
         let tooLarge = RequestFailure(.payloadTooLarge, "The body is larger than \(limit) bytes")
-        if let length = headers[.contentLength].flatMap(Int.init), length > limit { throw tooLarge }
+        if let announcedBytes, announcedBytes > limit { throw tooLarge }
         try requireJSON()
         let buffer: ByteBuffer
         do {

@@ -36,7 +36,7 @@ def judge_exchange(judge, name, label, exchange, sent):
             judge.judge_envelope(answer, label, f"abuse, {name}")
             judge.judge_leaks(answer, label, f"abuse, {name}", sent)
         is_last = place == len(exchange.answers) - 1
-        if says_end(answer) and not (is_last and exchange.ended == "server"):
+        if says_end(answer) and not (is_last and exchange.ended in ("server", "us")):
             judge.wrong(f"goes on behind an answer that says it is the last: {name}", label)
         # A refusal may find out while it is on its way that the rest of the body is none.
         if is_last and exchange.ended == "server" and answer.status < 400 and not says_end(answer):

@@ -166,9 +166,11 @@ def raw(port, text, wait=1.5):
             with contextlib.suppress(OSError):
                 plug.shutdown(socket.SHUT_WR)
                 plug.settimeout(wait)
+                had_its_time = any(map(says_end, answers_in(received, begin)[0]))
                 while piece := plug.recv(65_536):
                     received += piece
-                ended = "us"
+                if not had_its_time:
+                    ended = "us"
         except OSError:
             ended = "server"
     sender.join()
