@@ -40,8 +40,9 @@ package struct RegistrySample: Sendable {
 }
 
 extension AppRegistry {
-    /// Looks at all apps that are open; who asks again within two seconds gets the same.
-    package func sample() async -> RegistrySample {
+    /// Looks at all apps that are open; who asks again within two seconds gets the same. Nil where nothing could be seen in
+    /// time since the server started.
+    package func sample() async -> RegistrySample? {
         await sampler.sample { await self.look() }
     }
 
@@ -90,37 +91,48 @@ extension AppRegistry {
 final class Sampler: Sendable {
     private struct State {
         var running: Task<Void, Never>?
-        var last = RegistrySample()
-        var lookedAt: ContinuousClock.Instant?
+        var last: (sample: RegistrySample, at: ContinuousClock.Instant)?
     }
 
     private let state = Mutex(State())
-    private static let age = Duration.seconds(2)
-    private static let patience = Duration.seconds(1)
+    private let age: Duration
+    private let patience: Duration
+    private let firstPatience: Duration
 
-    func sample(_ look: @escaping @Sendable () async -> RegistrySample) async -> RegistrySample {
-        let task = state.withLock { state -> Task<Void, Never>? in
-            if let running = state.running { return running }
-            if let lookedAt = state.lookedAt, ContinuousClock.now - lookedAt < Self.age { return nil }
-            let task = Task {
-                let sample = await look()
-                self.state.withLock { $0 = State(running: nil, last: sample, lookedAt: .now) }
-            }
-            state.running = task
-            return task
-        }
-        if let task { await wait(for: task) }
-        return state.withLock { $0.last }
+    /// - Parameters:
+    ///   - age: for how long a look is told again.
+    ///   - patience: how long a caller waits for a look before it is told the one before.
+    ///   - firstPatience: the same where there is none before; Prometheus itself waits for ten seconds.
+    init(age: Duration = .seconds(2), patience: Duration = .seconds(1), firstPatience: Duration = .seconds(5)) {
+        self.age = age
+        self.patience = patience
+        self.firstPatience = firstPatience
     }
 
-    private func wait(for task: Task<Void, Never>) async {
+    func sample(_ look: @escaping @Sendable () async -> RegistrySample) async -> RegistrySample? {
+        let (task, patience) = state.withLock { state -> (Task<Void, Never>?, Duration) in
+            let patience = state.last == nil ? firstPatience : self.patience
+            if let running = state.running { return (running, patience) }
+            if let last = state.last, ContinuousClock.now - last.at < age { return (nil, patience) }
+            let task = Task {
+                let sample = await look()
+                self.state.withLock { $0 = State(running: nil, last: (sample, .now)) }
+            }
+            state.running = task
+            return (task, patience)
+        }
+        if let task { await wait(for: task, atMost: patience) }
+        return state.withLock { $0.last?.sample }
+    }
+
+    private func wait(for task: Task<Void, Never>, atMost patience: Duration) async {
         let (ends, end) = AsyncStream<Void>.makeStream()
         let waiter = Task {
             await task.value
             end.finish()
         }
         let clock = Task {
-            do { try await Task.sleep(for: Self.patience) } catch {}
+            do { try await Task.sleep(for: patience) } catch {}
             end.finish()
         }
         for await _ in ends {}

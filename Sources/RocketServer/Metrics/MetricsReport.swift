@@ -6,10 +6,18 @@ import RocketPlanning
 /// Prometheus keeps each series for weeks.
 struct MetricsReport {
     let registry: PrometheusRegistry
-    let sample: RegistrySample
+    /// Nil where nothing was seen yet: its series are left out, for a 0 would be believed.
+    let sample: RegistrySample?
 
     var text: String {
         var text = PrometheusText()
+        if let sample { Self.write(sample, to: &text) }
+        text.counter("rocket_expression_errors_total", Double(ExpressionFaults.count))
+        ProcessReading.now.write(to: &text)
+        return text.text + registry.text()
+    }
+
+    private static func write(_ sample: RegistrySample, to text: inout PrometheusText) {
         text.gauge("rocket_apps", sample.apps.map(Double.init))
         text.gauge("rocket_apps_open", Double(sample.openApps))
         text.gauge("rocket_apps_with_work", sample.appsWithWork.map(Double.init))
@@ -22,9 +30,6 @@ struct MetricsReport {
         text.gauge("rocket_workflow_timers", Double(sample.timers))
         text.gauge("rocket_workflow_timer_late_seconds", sample.latestTimer)
         text.gauge("rocket_events_pending", Double(sample.pendingEvents))
-        text.counter("rocket_expression_errors_total", Double(ExpressionFaults.count))
-        ProcessReading.now.write(to: &text)
-        return text.text + registry.text()
     }
 }
 

@@ -37,6 +37,9 @@ final class Route: Sendable {
     let handler: Handler
     /// Whether its answers have tokens in them, which nobody may keep.
     let givesTokens: Bool
+    /// The parts of the path; those that begin with a colon stand for any.
+    fileprivate let parts: [Substring]
+    fileprivate let literals: Int
 
     init(method: HTTPRequest.Method, path: String, access: RouteAccess, handler: @escaping Handler) {
         self.method = method
@@ -44,6 +47,8 @@ final class Route: Sendable {
         self.access = access
         self.handler = handler
         givesTokens = path.hasSuffix("/login") || path.hasSuffix("/refresh")
+        parts = path.split(separator: "/")
+        literals = parts.count { !$0.hasPrefix(":") }
     }
 }
 
@@ -71,15 +76,13 @@ struct RouteTable: Sendable {
         let parts = path.split(separator: "/")
         var methods: [HTTPRequest.Method] = []
         var mostLiterals = 0
-        for route in routes {
-            let pattern = route.path.split(separator: "/")
-            guard pattern.count == parts.count, zip(pattern, parts).allSatisfy(Self.matches) else {
+        for route in routes where route.literals >= mostLiterals {
+            guard route.parts.count == parts.count, zip(route.parts, parts).allSatisfy(Self.matches) else {
                 continue
             }
-            let literals = pattern.count { !$0.hasPrefix(":") }
-            if literals > mostLiterals { methods = [] }
-            mostLiterals = max(mostLiterals, literals)
-            if literals == mostLiterals, !methods.contains(route.method) { methods.append(route.method) }
+            if route.literals > mostLiterals { methods = [] }
+            mostLiterals = route.literals
+            if !methods.contains(route.method) { methods.append(route.method) }
         }
         return methods
     }
